@@ -1,0 +1,248 @@
+"""The command line: each sub-command is one typed function, whose docstring is its help.
+
+Nothing heavy is imported before a sub-command runs, so that `dermseg --help` answers at once.
+
+Exit status: 0 done; 1 done, but some inputs failed and were named; 2 nothing done, the message says why;
+130 interrupted.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_type_hints
+
+from dermseg import __version__
+from dermseg.errors import ConfigError, DermsegError
+
+Layout = Literal["auto", "isic2018_task1", "ph2", "folder"]
+
+
+def demo(out: Path = Path("dermseg-demo"), seed: int = 0) -> int:
+    """Draw synthetic lesions, train a small network on them, evaluate, and write a page with pictures.
+
+    Args:
+        out: Folder for the images, the trained network and the page. An earlier demo there is replaced.
+        seed: The same seed draws the same images and trains the same network.
+    """
+    from dermseg.demo import run_demo
+
+    run_demo(out, seed)
+    return 0
+
+
+def evaluate(
+    data: str,
+    weights: Path | None = None,
+    predictions: Path | None = None,
+    layout: Layout = "auto",
+    split: str | None = None,
+    part: Literal["test", "validation", "train"] = "test",
+    out: Path = Path("evaluation"),
+    device: str = "auto",
+    allow_leak: bool = False,
+) -> int:
+    """Score predictions against masks, per image at native resolution and pooled over all pixels.
+
+    Args:
+        data: Folder of a data set with masks.
+        weights: A `model.safetensors` written by `dermseg train`; predicts, then scores.
+        predictions: Instead of weights: a folder of predicted masks, matched by identifier.
+        layout: How the data folder is laid out.
+        split: A split file or the name of a frozen split; without it every image is scored.
+        part: Which side of the split to score.
+        out: Folder for per_image.csv, summary.json and the pictures.
+        device: cpu, cuda, mps or auto.
+        allow_leak: Score images the network was trained on all the same; the summary says so.
+    """
+    from dermseg.evaluation.evaluate import evaluate as run
+
+    report = run(
+        data,
+        weights=weights,
+        predictions=predictions,
+        layout=layout,
+        split=split,
+        part=part,
+        out=out,
+        device=device,
+        allow_leak=allow_leak,
+    )
+    return 1 if report.problems else 0
+
+
+def predict(
+    paths: list[str],
+    weights: Path | None = None,
+    out: Path = Path("predictions"),
+    threshold: float | None = None,
+    device: str = "auto",
+) -> int:
+    """Outline the lesion in images of any size: mask, probability map, overlay and a table.
+
+    Args:
+        paths: Image files, folders (searched with their sub-folders) or glob patterns.
+        weights: A `model.safetensors` written by `dermseg train`.
+        out: Folder for the results. Results of an earlier run for the same images are replaced.
+        threshold: Probability above which a pixel belongs to the lesion; by default the network's own.
+        device: cpu, cuda, mps or auto.
+    """
+    if weights is None:
+        raise ConfigError(
+            "no weights given. dermseg does not ship weights yet: train a network with "
+            "`dermseg train --data PATH` (or `dermseg demo`), then pass "
+            "--weights RUN/model.safetensors"
+        )
+    from dermseg.inference.predict import predict as run
+
+    report = run(paths, weights, out=out, threshold=threshold, device=device)
+    return 1 if report.problems else 0
+
+
+def models(pattern: str = "*") -> int:
+    """List the networks that `dermseg train --model NAME` accepts.
+
+    Args:
+        pattern: Wildcard on the name, for example '*vm*'.
+    """
+    from dermseg.models.table import print_models
+
+    print_models(pattern)
+    return 0
+
+
+def data_check(path: str, layout: Layout = "auto") -> int:
+    """List what a data folder holds and name every file that cannot be used.
+
+    Args:
+        path: Folder of a data set.
+        layout: How the folder is laid out.
+    """
+    from dermseg.data.commands import check
+
+    return 1 if check(path, layout) else 0
+
+
+def data_prepare(path: str, size: int = 256, layout: Layout = "auto", out: Path | None = None) -> int:
+    """Decode a data set once, to a cache at training size that `dermseg train` uses by itself.
+
+    Args:
+        path: Folder of a data set.
+        size: Side of the square images, in pixels.
+        layout: How the folder is laid out.
+        out: Folder for the cache; by default in the user's cache folder.
+    """
+    from dermseg.data.commands import prepare
+
+    return 1 if prepare(path, size, layout, out) else 0
+
+
+def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0) -> int:
+    """Draw synthetic dermoscopic images with exact masks.
+
+    Args:
+        out: Folder that receives images/ and masks/.
+        count: Number of pairs.
+        size: Side of the images, in pixels.
+        seed: The same seed draws the same images.
+    """
+    from dermseg.data.commands import synthesize
+
+    synthesize(out, count, size, seed)
+    return 0
+
+
+def train(arguments: list[str]) -> int:
+    """Train a network; its options are the fields of `dermseg.training.arguments.TrainArguments`."""
+    from dermseg.training.command import parse
+    from dermseg.training.run import train as run
+
+    run(parse(arguments))
+    return 0
+
+
+def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
+    """Call a typed function with command-line words; parameters without a default are positional."""
+    from jsonargparse import ArgumentParser
+
+    documentation = inspect.getdoc(function) or ""
+    parser = ArgumentParser(prog=f"dermseg {name}", description=documentation.split("\n\n")[0])
+    # jsonargparse reads a positional `list[str]` as one bracketed word; in a shell it is several words.
+    several: set[str | int] = {key for key, kind in get_type_hints(function).items() if kind == list[str]}
+    for key in map(str, several):
+        explanation = re.search(rf"^ *{key}: (.*)$", documentation, re.MULTILINE)
+        parser.add_argument(key, nargs="+", type=str, help=explanation[1] if explanation else None)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=several)
+    return function(**parser.parse_args(words).as_dict())
+
+
+COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "demo": ("see it work: draw images, train, evaluate, write a page", partial(_run, demo, "demo")),
+    "train": ("train a network", train),
+    "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
+    "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
+    "models": ("list the networks", partial(_run, models, "models")),
+    "data check": (
+        "name every file of a data set that cannot be used",
+        partial(_run, data_check, "data check"),
+    ),
+    "data prepare": (
+        "decode a data set once, for faster training",
+        partial(_run, data_prepare, "data prepare"),
+    ),
+    "data synthesize": (
+        "draw synthetic images with exact masks",
+        partial(_run, data_synthesize, "data synthesize"),
+    ),
+}
+"""Sub-command: its line in `dermseg --help`, and what runs it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return the exit status.
+
+    Args:
+        arguments: Words after the program's name; those of this process when None.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"dermseg {__version__}")
+        return 0
+    name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+    rest = words[len(name.split()) :]
+    if name not in COMMANDS:
+        close = get_close_matches(" ".join(words[:2]), COMMANDS, n=1, cutoff=0.5)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        print(f"dermseg: no command '{name}'.{hint}\n\n{_help()}", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[name][1](rest)
+    except DermsegError as error:
+        print(f"dermseg {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"dermseg {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {line}" for name, (line, _) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: dermseg COMMAND ...",
+            "",
+            "The border of a skin lesion in a dermoscopic image. A research tool, not a medical device.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`dermseg COMMAND --help` explains a command; `dermseg --version` prints the version.",
+        ]
+    )
