@@ -1,0 +1,1 @@
+"""Sequence operators: the mathematics of the networks, free of modules and parameters."""

@@ -1,0 +1,61 @@
+"""Which implementation of an operator runs: `numba` on a CPU, `reference` (plain PyTorch) everywhere else.
+
+The environment variable `DERMSEG_BACKEND` overrides the choice; it is read at every call.
+"""
+
+import importlib.util
+import logging
+import os
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dermseg.errors import ConfigError, DermsegWarning
+
+if TYPE_CHECKING:
+    import torch
+
+BACKENDS = ("reference", "numba")
+VARIABLE = "DERMSEG_BACKEND"
+
+_log = logging.getLogger(__name__)
+
+
+def choose(operator: str, device: "torch.device", dtype: "torch.dtype") -> str:
+    """Name the back-end that will run an operator.
+
+    Args:
+        operator: Name of the operator, for the log and for messages.
+        device: Where the inputs are.
+        dtype: Type of the inputs; the CPU kernels compute half precision in float32.
+
+    Returns:
+        One of `BACKENDS`.
+
+    Raises:
+        ConfigError: If `DERMSEG_BACKEND` names no back-end.
+    """
+    wanted = os.environ.get(VARIABLE) or None
+    if wanted is not None and wanted not in BACKENDS:
+        raise ConfigError(f"{VARIABLE}={wanted!r} is no back-end; choose one of: {', '.join(BACKENDS)}")
+    return _choose(operator, device.type, str(dtype).removeprefix("torch."), wanted)
+
+
+@cache  # so that the choice is logged, and a missing back-end warned about, once
+def _choose(operator: str, device: str, dtype: str, wanted: str | None) -> str:
+    chosen = "reference"
+    if wanted != "reference":
+        fits = device == "cpu" and dtype in ("float32", "float64", "bfloat16", "float16")
+        if not fits:
+            if wanted == "numba":
+                _warn(f"{operator}: the numba back-end does not run {dtype} on {device}")
+        elif importlib.util.find_spec("numba") is None:
+            _warn(f"{operator}: numba is not installed (remedy: pip install numba)")
+        else:
+            chosen = "numba"
+    _log.debug("%s on %s in %s: %s", operator, device, dtype, chosen)
+    return chosen
+
+
+def _warn(reason: str) -> None:
+    warnings.warn(f"{reason}; using the slow reference implementation", DermsegWarning, stacklevel=4)

@@ -1,0 +1,5 @@
+"""SS2D, the four-direction scan of a map: `reference.py` specifies, `cpu.py` is fast, `op.py` chooses."""
+
+from dermseg.ops.ss2d.op import ss2d_scan
+
+__all__ = ["ss2d_scan"]
