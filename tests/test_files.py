@@ -1,0 +1,40 @@
+"""Files are complete or absent."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dermseg.files import replacing, write_json
+
+
+def test_a_finished_block_creates_the_file_and_its_folders(tmp_path: Path):
+    path = tmp_path / "new" / "folder" / "result.json"
+    write_json(path, {"größe": 1})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"größe": 1}
+
+
+def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_keeps_the_suffix(tmp_path: Path):
+    with replacing(tmp_path / "mask.png") as temporary:
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX")
+def test_results_get_the_permissions_of_any_new_file(tmp_path: Path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    with replacing(tmp_path / "written") as temporary:
+        temporary.touch()
+    assert (tmp_path / "written").stat().st_mode == ordinary.stat().st_mode
