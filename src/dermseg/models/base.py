@@ -1,0 +1,85 @@
+"""The contract of every network: images of any size in, logits of the same size out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dermseg.errors import ConfigError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image is brought to a network: resized to a square, scaled to 0..1, then standardised."""
+
+    size: int = 256
+    """Side in pixels of the square the image is resized to."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Mean per channel (red, green, blue) of values in 0..1, subtracted."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Standard deviation per channel, divided by."""
+
+
+class SegmentationModel(nn.Module, ABC):
+    """A network that maps images (B, 3, H, W) to logits (B, 1, H, W), for any H and W of at least one pixel.
+
+    A network computes on maps whose sides are multiples of its stride. This class pads the image on the right
+    and at the bottom by repeating its last column and row, and crops the logits back. Repeating works for
+    images smaller than the padding, where a reflection is undefined, and brings in no dark frame.
+
+    Subclasses implement `forward_padded` and set the attributes below.
+    """
+
+    name: str = ""
+    """Name in the registry; set by `create_model`."""
+    arguments: dict[str, Any]
+    """Constructor arguments as given to `create_model`, so that a weight file can rebuild the network."""
+    preprocessing: Preprocessing
+    threshold: float = 0.5
+    """Probability from which a pixel is lesion; chosen on validation images, kept with the weights."""
+    stride: int = 32
+    """Sides of the padded image are multiples of this."""
+    batch_independent: bool = True
+    """Whether an image gets the same logits alone and in any batch."""
+    compilable: ClassVar[bool] = True
+    """Whether `torch.compile(fullgraph=True)` traces the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments = {}
+        self.preprocessing = Preprocessing()
+
+    @abstractmethod
+    def forward_padded(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W), H and W multiples of `stride`, to logits (B, 1, H, W)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Segment standardised images.
+
+        Args:
+            images: Float tensor (B, 3, H, W), standardised as `preprocessing` says.
+
+        Returns:
+            Logits (B, 1, H, W); `sigmoid` makes them probabilities.
+
+        Raises:
+            ConfigError: If the shape is not (B, 3, H, W) with H and W at least 1, or the type is not a float.
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+            raise ConfigError(
+                f"images must have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}"
+            )
+        if not images.is_floating_point():
+            raise ConfigError(
+                f"images must be floats standardised as model.preprocessing says, got {images.dtype}"
+            )
+        height, width = images.shape[2:]
+        below, right = -height % self.stride, -width % self.stride
+        if below or right:
+            images = F.pad(images, (0, right, 0, below), mode="replicate")
+        return self.forward_padded(images)[:, :, :height, :width]
