@@ -1,0 +1,6 @@
+"""sLSTM recurrence: `reference.py` is the specification, `cpu.py` the fast path, `op.py` chooses."""
+
+from dermseg.ops.slstm.op import slstm
+from dermseg.ops.slstm.state import SLSTMState
+
+__all__ = ["SLSTMState", "slstm"]
