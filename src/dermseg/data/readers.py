@@ -1,0 +1,173 @@
+"""Readers of data set folders: ISIC 2018 Task 1, PH2, and any pair of folders with images and masks."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dermseg.data.images import IMAGE_SUFFIXES
+from dermseg.data.pairs import Collection, Problem, identifier_of, listing, match
+from dermseg.errors import ConfigError, DataError
+
+MASK_ENDINGS = ("_segmentation", "_ground_truth", "_groundtruth", "_lesion", "_label", "_mask", "_seg", "_gt")
+"""Endings that a mask's name may have beyond the identifier."""
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "groundtruth", "ground_truth", "gt")
+"""Names of the two sub-folders of the `folder` layout, whatever their case."""
+
+ISIC2018_PARTS = tuple(
+    (f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth")
+    for part in ("Training", "Validation", "Test")
+)
+"""Official folders of images and masks."""
+
+PH2_IMAGES = "PH2 Dataset images"
+
+
+def read_collection(path: Path, layout: str = "auto") -> Collection:
+    """Read the pairs of a data set folder.
+
+    Only headers are read, which is quick; `dermseg.data.cache.prepare` decodes the pixels and reports the
+    files that turn out to be broken.
+
+    Args:
+        path: Folder of the data set.
+        layout: `isic2018_task1` (official folders; all parts that are there), `ph2` (official folders with
+            BMP files, or flat `images` and `masks`), `folder` (any `images` and `masks`), or `auto`.
+
+    Returns:
+        The pairs, and the problems of everything left out.
+
+    Raises:
+        ConfigError: The layout is unknown.
+        DataError: The folder is missing, fits no layout, or has no usable pair.
+    """
+    if layout not in {"auto", *_READERS}:
+        raise ConfigError(f"Unknown layout {layout!r}; choose auto, {', '.join(_READERS)}.")
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder; give the folder of a data set. {_EXPECTED}")
+    collection = _READERS[detect_layout(path) if layout == "auto" else layout](path)
+    if not collection.pairs:
+        found = [f"{problem.path.name} {problem.reason}" for problem in collection.problems]
+        raise DataError(
+            f"{path} has no usable pair of image and mask. Found: {listing(found, 3) or 'nothing'}."
+        )
+    return collection
+
+
+def detect_layout(path: Path) -> str:
+    """Name the layout of a data set folder by the folders in it.
+
+    Raises:
+        DataError: The folder fits no layout.
+    """
+    if any((path / images).is_dir() for images, _ in ISIC2018_PARTS):
+        return "isic2018_task1"
+    if (path / PH2_IMAGES).is_dir() or any(_ph2_folders(path)):
+        return "ph2"
+    images, masks = _subfolder(path, IMAGE_FOLDERS), _subfolder(path, MASK_FOLDERS)
+    if images and masks:
+        flat_ph2 = next(images.glob("IMD*"), None) and next(masks.glob("IMD*_lesion.*"), None)
+        return "ph2" if flat_ph2 else "folder"
+    raise DataError(f"{path} fits no known layout. {_EXPECTED} {_found(path)}")
+
+
+def read_folders(images: Path, masks: Path, name: str = "folder") -> Collection:
+    """Read a folder of images and a folder of masks; a mask's name may have one of `MASK_ENDINGS`.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks; files in both folders are matched by identifier.
+        name: Name of the collection.
+    """
+    pairs, problems = match(_identified(images), _identified(masks, MASK_ENDINGS))
+    return Collection(name, tuple(pairs), tuple(problems))
+
+
+def _read_isic2018(path: Path) -> Collection:
+    images: list[tuple[str, Path]] = []
+    masks: list[tuple[str, Path]] = []
+    problems: list[Problem] = []
+    for image_name, mask_name in ISIC2018_PARTS:
+        image_folder, mask_folder = path / image_name, path / mask_name
+        if image_folder.is_dir() and mask_folder.is_dir():
+            images += _identified(image_folder)
+            masks += _identified(mask_folder, ("_segmentation",))
+        elif image_folder.is_dir():
+            problems.append(Problem(image_folder, f"has no masks: {mask_folder.name} is not beside it"))
+        elif mask_folder.is_dir():
+            problems.append(Problem(mask_folder, f"has no images: {image_folder.name} is not beside it"))
+    pairs, unmatched = match(images, masks)
+    return Collection("isic2018_task1", tuple(pairs), (*problems, *unmatched))
+
+
+def _read_ph2(path: Path) -> Collection:
+    root = path / PH2_IMAGES if (path / PH2_IMAGES).is_dir() else path
+    images: list[tuple[str, Path]] = []
+    masks: list[tuple[str, Path]] = []
+    for folder in _ph2_folders(root):
+        images += _identified(folder / f"{folder.name}_Dermoscopic_Image")
+        masks += _identified(folder / f"{folder.name}_lesion", ("_lesion",))
+    if images or masks:
+        pairs, problems = match(images, masks)
+        return Collection("ph2", tuple(pairs), tuple(problems))
+    flat = _read_images_and_masks(path)
+    return Collection("ph2", flat.pairs, flat.problems)
+
+
+def _read_images_and_masks(path: Path) -> Collection:
+    images, masks = _subfolder(path, IMAGE_FOLDERS), _subfolder(path, MASK_FOLDERS)
+    if images is None or masks is None:
+        raise DataError(f"{path} needs the sub-folders images and masks. {_found(path)}")
+    return read_folders(images, masks, name=path.resolve().name)
+
+
+_READERS: dict[str, Callable[[Path], Collection]] = {
+    "isic2018_task1": _read_isic2018,
+    "ph2": _read_ph2,
+    "folder": _read_images_and_masks,
+}
+
+_EXPECTED = (
+    "Expected sub-folders images and masks, or the official folders of ISIC 2018 Task 1 "
+    f"({ISIC2018_PARTS[0][0]}, {ISIC2018_PARTS[0][1]}) or of PH2 ({PH2_IMAGES})."
+)
+
+
+def _identified(folder: Path, endings: tuple[str, ...] = ()) -> Iterator[tuple[str, Path]]:
+    """List the image files of a folder (not of folders in it) with their identifiers."""
+    for path in _visible(folder):
+        # ISIC archives carry superpixel pictures beside the images.
+        if (
+            path.suffix.lower() in IMAGE_SUFFIXES
+            and not path.stem.endswith("_superpixels")
+            and not path.is_dir()
+        ):
+            yield identifier_of(path, endings), path
+
+
+def _visible(folder: Path) -> list[Path]:
+    """List a folder without hidden files (`._x` of macOS among them), in the order of names."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed ({error}); check its permissions.") from error
+
+
+def _ph2_folders(path: Path) -> Iterator[Path]:
+    return (
+        folder
+        for folder in _visible(path)
+        if folder.name.startswith("IMD") and (folder / f"{folder.name}_Dermoscopic_Image").is_dir()
+    )
+
+
+def _subfolder(path: Path, names: tuple[str, ...]) -> Path | None:
+    folders = {folder.name.lower(): folder for folder in _visible(path) if folder.is_dir()}
+    return next((folders[name] for name in names if name in folders), None)
+
+
+def _found(path: Path) -> str:
+    names = [entry.name + "/" * entry.is_dir() for entry in _visible(path)]
+    return f"Found: {listing(names) or 'an empty folder'}."

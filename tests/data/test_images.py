@@ -1,0 +1,167 @@
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as transforms
+
+from dermseg.data.images import read_image, read_mask, read_size, resize_image, resize_mask
+from dermseg.errors import DataError
+
+RGB = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
+
+
+def saved(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def grey_png(width: int, height: int, bits: int = 8) -> bytes:
+    """A PNG that claims a size without having its pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+class TestReadImage:
+    def test_rgb_png_is_exact(self, tmp_path):
+        np.testing.assert_array_equal(read_image(saved(Image.fromarray(RGB), tmp_path / "a.png")), RGB)
+
+    @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK", "YCbCr"])
+    def test_every_mode_becomes_8_bit_rgb_of_the_same_look(self, tmp_path, mode):
+        white_over_black = np.zeros((6, 4, 3), np.uint8)
+        white_over_black[:3] = 255
+        image = Image.fromarray(white_over_black).convert(mode)
+        suffix = ".tif" if mode in {"CMYK", "YCbCr"} else ".png"
+        read = read_image(saved(image, tmp_path / f"a{suffix}"))
+        assert read.dtype == np.uint8
+        np.testing.assert_allclose(read.astype(int), white_over_black, atol=1)
+
+    def test_transparency_is_dropped_and_colours_kept(self, tmp_path):
+        rgba = np.dstack([RGB, np.zeros((6, 4), np.uint8)])
+        np.testing.assert_array_equal(read_image(saved(Image.fromarray(rgba), tmp_path / "a.png")), RGB)
+
+    def test_transparent_palette_keeps_its_colours(self, tmp_path):
+        image = Image.new("P", (2, 1))
+        image.putpalette([200, 100, 50, 10, 20, 30])
+        image.putpixel((1, 0), 1)
+        path = saved(image, tmp_path / "a.png", transparency=bytes([0, 128]))
+        assert read_image(path).tolist() == [[[200, 100, 50], [10, 20, 30]]]
+
+    def test_16_bit_grey_is_scaled(self, tmp_path):
+        grey = np.array([[0, 257, 65535]], np.uint16)
+        path = saved(Image.fromarray(grey), tmp_path / "a.png")
+        assert read_image(path)[0].tolist() == [[0] * 3, [1] * 3, [255] * 3]
+
+    def test_floats_beyond_one_are_refused(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0.0, 7.5]], np.float32)), tmp_path / "a.tif")
+        with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 7\.5"):
+            read_image(path)
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+    def test_exif_orientation_turns_image_and_size(self, tmp_path, suffix):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        path = saved(Image.new("RGB", (40, 20)), tmp_path / f"a.{suffix}", exif=exif)
+        assert read_image(path).shape == (40, 20, 3)
+        assert read_size(path) == (40, 20)
+
+    def test_upper_case_ending_and_arabic_name(self, tmp_path):
+        path = saved(Image.fromarray(RGB), tmp_path / "آفة جلدية.PNG")
+        np.testing.assert_array_equal(read_image(path), RGB)
+
+
+class TestUnusableFiles:
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_size])
+    def test_each_is_named_with_a_remedy(self, tmp_path, read):
+        (tmp_path / "zero.jpg").touch()
+        (tmp_path / "text.jpg").write_text("not an image")
+        (tmp_path / "folder.jpg").mkdir()
+        (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+        (tmp_path / "bomb.png").write_bytes(grey_png(20_000, 15_000))
+        reasons = {
+            "zero.jpg": "0 bytes.*again",
+            "text.jpg": "not an image.*export",
+            "folder.jpg": "is a folder.*give",
+            "loop.jpg": "does not exist.*check",
+            "missing.jpg": "does not exist.*check",
+            "bomb.png": "megapixels.*smaller",
+        }
+        for name, reason in reasons.items():
+            with pytest.raises(DataError, match=f"{name}.*{reason}"):
+                read(tmp_path / name)
+
+    @pytest.mark.parametrize("read", [read_image, read_mask])
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
+    def test_truncated(self, tmp_path, read, suffix):
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        path = saved(Image.fromarray(noise), tmp_path / f"cut.{suffix}")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(DataError, match=rf"cut\.{suffix}.*(again|export)"):
+            read(path)
+
+
+class TestReadMask:
+    EXPECTED = np.array([[False, True, True], [False, False, True]])
+
+    @pytest.mark.parametrize("high", [1, 128, 255])
+    def test_two_grey_levels(self, tmp_path, high):
+        path = saved(Image.fromarray(self.EXPECTED.astype(np.uint8) * np.uint8(high)), tmp_path / "m.png")
+        mask = read_mask(path)
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, self.EXPECTED)
+
+    def test_16_bit_zero_and_one(self, tmp_path):
+        path = saved(Image.fromarray(self.EXPECTED.astype(np.uint16)), tmp_path / "m.png")
+        np.testing.assert_array_equal(read_mask(path), self.EXPECTED)
+
+    @pytest.mark.parametrize("mode", ["1", "LA", "P", "RGB", "RGBA"])
+    def test_modes(self, tmp_path, mode):
+        image = Image.fromarray(self.EXPECTED.astype(np.uint8) * np.uint8(255)).convert(mode)
+        np.testing.assert_array_equal(read_mask(saved(image, tmp_path / "m.png")), self.EXPECTED)
+
+    def test_one_colour_on_black(self, tmp_path):
+        colour = self.EXPECTED[..., None] * np.array([128, 0, 0], np.uint8)
+        path = saved(Image.fromarray(colour.astype(np.uint8)), tmp_path / "m.png")
+        np.testing.assert_array_equal(read_mask(path), self.EXPECTED)
+
+    def test_jpeg_mask_is_cut_at_the_middle(self, tmp_path):
+        disc = np.hypot(*np.mgrid[-40:40, -40:40]) < 25
+        path = saved(Image.fromarray(disc.astype(np.uint8) * np.uint8(255)), tmp_path / "m.jpg", quality=75)
+        assert np.unique(np.asarray(Image.open(path))).size > 2
+        np.testing.assert_array_equal(read_mask(path), disc)
+
+    def test_empty_and_full(self, tmp_path):
+        assert not read_mask(saved(Image.new("L", (3, 2), 0), tmp_path / "e.png")).any()
+        assert read_mask(saved(Image.new("L", (3, 2), 255), tmp_path / "f.png")).all()
+
+    def test_photograph_is_refused(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        with pytest.raises(DataError, match=r"photo\.png is not a mask.*expected black"):
+            read_mask(saved(Image.fromarray(noise), tmp_path / "photo.png"))
+
+    def test_map_of_classes_is_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"classes\.png is not a mask: 3 levels from 0 to 2"):
+            read_mask(saved(Image.fromarray(np.array([[0, 0, 1, 2]], np.uint8)), tmp_path / "classes.png"))
+
+
+class TestResize:
+    @pytest.mark.parametrize("shape", [(97, 131), (16, 300), (64, 64)])
+    def test_agrees_with_torchvision(self, shape):
+        image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        expected = transforms.resize(torch.from_numpy(image).permute(2, 0, 1), [64, 64], antialias=True)
+        difference = resize_image(image, 64).astype(int) - expected.permute(1, 2, 0).numpy()
+        assert abs(difference).max() <= 1
+
+    def test_mask_keeps_place_and_share(self):
+        mask = np.zeros((90, 120), bool)
+        mask[30:60, 40:80] = True
+        expected = np.zeros((12, 12), bool)
+        expected[4:8, 4:8] = True
+        np.testing.assert_array_equal(resize_mask(mask, 12), expected)
