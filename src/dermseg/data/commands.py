@@ -15,7 +15,7 @@ _LISTED = 20
 
 
 def check(path: str, layout: str) -> int:
-    """Print how many pairs a folder holds and every file that cannot be used; return the number of the latter."""
+    """Print the number of pairs and every file that cannot be used; return the number of the latter."""
     collection = read_collection(Path(path), layout)
     _print(
         f"{collection.name}: {len(collection.pairs):,} usable pairs, {len(collection.problems):,} problems"

@@ -1,0 +1,176 @@
+"""The demo: synthetic lesions, a small network trained on them, its scores, and a page of it all."""
+
+import base64
+import html
+import io
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from dermseg import __version__
+from dermseg.data.images import read_image, read_mask
+from dermseg.data.synthetic import synthetic_collection
+from dermseg.errors import ConfigError
+from dermseg.evaluation.evaluate import evaluate
+from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
+from dermseg.evaluation.statistics import Interval
+from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, outlined_thumbnail
+from dermseg.files import write_json, write_text
+from dermseg.inference.predict import predict
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.configuration import read_preset
+from dermseg.training.run import TrainResult, train
+
+IMAGES = 240
+SIZE = 128
+MARKER = "dermseg-demo.json"
+"""Says that a folder is a demo's own, so that the next demo may replace it."""
+_SHOWN = 4
+"""Images shown from each end of the ranking."""
+
+
+def run_demo(out: Path, seed: int = 0) -> Path:
+    """Draw, train, evaluate, predict, and write `out/index.html`.
+
+    Args:
+        out: Folder for everything. What an earlier demo left there is replaced; a folder with anything else
+            in it is refused.
+        seed: Seeds the images and the training.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError: `out` holds files that no demo wrote.
+    """
+    console = Console()
+    _make_room(out)
+    console.print(f"[bold]1/4[/] Drawing {IMAGES} synthetic images", highlight=False)
+    synthetic_collection(out / "data", IMAGES, SIZE, seed)
+    console.print("[bold]2/4[/] Training a small XLSTM-VMUNet, a minute or two on a laptop", highlight=False)
+    trained = train(_arguments(out, seed), console)
+    console.print("[bold]3/4[/] Scoring it on images it never saw", highlight=False)
+    scored = evaluate(
+        out / "data", weights=trained.weights, split=out / "run" / "split.json", out=out / "evaluation"
+    )
+    console.print("[bold]4/4[/] Outlining those images and writing the page", highlight=False)
+    predicted = predict(
+        [image.pair.image for image in scored.images], trained.weights, out=out / "predictions"
+    )
+    masks = {image.source: image.files.mask for image in predicted.images}
+    page = out / "index.html"
+    write_text(page, _page(trained, scored, masks))
+    console.print(f"\nOpen {page.resolve()}", highlight=False, soft_wrap=True)
+    return page
+
+
+def _make_room(out: Path) -> None:
+    """Empty the folder of an earlier demo."""
+    if out.exists() and not (out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))):
+        raise ConfigError(f"{out} holds files that no demo wrote; choose another folder with --out")
+    if out.exists():
+        shutil.rmtree(out)
+    write_json(out / MARKER, {"dermseg": __version__})
+
+
+def _arguments(out: Path, seed: int) -> TrainArguments:
+    return TrainArguments(
+        **{
+            **read_preset("fast"),
+            "data": str(out / "data"),
+            "cache": out / "cache",
+            "out": out / "run",
+            "seed": seed,
+            "size": SIZE,
+        }
+    )
+
+
+def _page(trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) -> str:
+    run = json.loads((trained.folder / "summary.json").read_text(encoding="utf-8"))
+    ranked = scored.ranked()
+    shown = [*ranked[:_SHOWN], *ranked[-_SHOWN:]] if len(ranked) > 2 * _SHOWN else ranked
+    template = Template(resources.files("dermseg").joinpath("demo.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        lead=html.escape(_lead(run, len(ranked))),
+        rows="\n".join(_rows(scored)),
+        gallery="\n".join(_figure(image, masks[image.pair.image]) for image in shown),
+        count=len(ranked),
+        curves=_embedded((trained.folder / "curves.png").read_bytes()),
+        commands=html.escape(_commands(trained.weights)),
+    )
+
+
+def _lead(run: dict[str, Any], tested: int) -> str:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    return (
+        f"{IMAGES} synthetic images of {SIZE} px were drawn; a small XLSTM-VMUNet learned from some of "
+        f"them in {run['epochs']} epochs on this machine ({machine}), and was tested on {tested} others."
+    )
+
+
+def _rows(scored: Evaluation) -> list[str]:
+    per_image = [
+        _row(METRICS[name], "mean over images", interval.mean, _ends(interval))
+        for name, interval in scored.means.items()
+    ]
+    pooled = scored.pooled
+    return [
+        *per_image,
+        _row("Dice", "pooled over all pixels", pooled.dice, ""),
+        _row("IoU", "pooled over all pixels", pooled.iou, ""),
+    ]
+
+
+def _ends(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _row(metric: str, aggregation: str, value: float, interval: str) -> str:
+    cells = f"<td>{html.escape(metric)}</td><td>{aggregation}</td>"
+    return f'<tr>{cells}<td class="number">{value:.3f}</td><td class="number">{interval}</td></tr>'
+
+
+def _figure(image: ScoredImage, mask: Path) -> str:
+    outlines = [(read_mask(image.pair.mask), TARGET_COLOUR), (read_mask(mask), PREDICTION_COLOUR)]
+    picture = outlined_thumbnail(read_image(image.pair.image), outlines)
+    caption = f"{html.escape(image.pair.identifier)}: Dice {image.scores.dice:.3f}"
+    drawn = f'<img alt="{caption}" src="{_embedded(_png(picture))}">'
+    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def _embedded(png: bytes) -> str:
+    """Give a PNG as a data URI, so that the page is one file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _commands(weights: Path) -> str:
+    return "\n".join(
+        [
+            "# outline your own images with the network of this demo (expect little: it has seen no skin)",
+            f"dermseg predict PHOTOS --weights {weights}",
+            "",
+            "# train on ISIC 2018 Task 1, PH2, or any folder with images/ and masks/",
+            "dermseg train --data DATA --preset fast --out runs/mine",
+            "dermseg evaluate DATA --weights runs/mine/model.safetensors --split runs/mine/split.json",
+        ]
+    )

@@ -1,0 +1,27 @@
+"""The table that `dermseg models` prints."""
+
+from rich.console import Console
+from rich.table import Table
+
+from dermseg.errors import ConfigError
+from dermseg.models.registry import list_models, model_info
+
+
+def print_models(pattern: str) -> None:
+    """Print the networks whose name matches a wildcard pattern, with where each comes from.
+
+    Raises:
+        ConfigError: No name matches.
+    """
+    names = list_models(pattern)
+    if not names:
+        raise ConfigError(f"no network matches '{pattern}'; there are: {', '.join(list_models())}")
+    table = Table("name", "year", "family", "parameters", "paper", "original code, its licence")
+    table.columns[0].no_wrap = True
+    table.columns[3].justify = "right"
+    for name in names:
+        info = model_info(name)
+        parameters = f"{info.parameters / 1e6:.2f} M"
+        paper = info.paper.removeprefix("https://")
+        table.add_row(name, str(info.year), info.family, parameters, paper, f"{info.code}, {info.licence}")
+    Console().print(table)
