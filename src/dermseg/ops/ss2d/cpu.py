@@ -1,5 +1,136 @@
-"""Interim: the kernels land in the next commit."""
+"""The scan along directions of a map on a CPU, as an operator that autograd and `torch.compile` know."""
 
-from dermseg.ops.ss2d.reference import ss2d_scan
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
-__all__ = ["ss2d_scan"]
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dermseg.ops import numba_threads
+from dermseg.ops.ss2d import kernels
+from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, GROUP
+
+
+def ss2d_scan(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """Scan a map along the first `len(A)` of the directions rows, columns, rows and columns reversed.
+
+    Arguments and result are those of the reference (`dermseg.ops.ss2d.reference`), float32 or float64, for
+    any number of directions from 1 to 4. With one, a map of height 1 is a sequence.
+    """
+    y: Tensor = _scan(x, delta, A, B, C, D, delta_bias)[0]
+    return y
+
+
+@torch.library.custom_op("dermseg::directional_scan", mutates_args=(), device_types="cpu")
+def _scan(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the output, and the states that the backward pass starts from."""
+    y, starts = _outputs(x, delta, A, B, C, D, delta_bias)
+    _run(kernels.forward, (x, delta, A, B, C, D, delta_bias), (_by_pixel(y)[:, :, None], starts))
+    return y, starts
+
+
+@_scan.register_fake
+def _outputs(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    batch, height, width, channels = x.shape
+    directions, _, states = A.shape
+    chunks, blocks = -(-height * width // CHUNK), -(-channels // BLOCK)
+    starts = x.new_empty(batch, directions, chunks, blocks, states, BLOCK)
+    return x.new_empty(x.shape), starts
+
+
+@torch.library.custom_op("dermseg::directional_scan_backward", mutates_args=(), device_types="cpu")
+def _scan_backward(
+    y_grad: Tensor,
+    starts: Tensor,
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    batch = len(x)
+    groups = -(-x.shape[-1] // (BLOCK * GROUP))
+    x_grad, delta_grad = x.new_empty(x.shape), x.new_empty(delta.shape)
+    A_grad, D_grad, bias_grad = (x.new_empty(batch, *t.shape) for t in (A, D, delta_bias))
+    B_grad, C_grad = (x.new_zeros(groups, *_by_pixel(t).shape) for t in (B, C))
+    _run(
+        kernels.backward,
+        (x, delta, A, B, C, D, delta_bias),
+        (
+            *(starts, _by_pixel(y_grad)[:, :, None], _by_pixel(x_grad)[:, :, None], _by_pixel(delta_grad)),
+            *(A_grad, B_grad, C_grad, D_grad, bias_grad),
+        ),
+    )
+    return (
+        x_grad,
+        delta_grad,
+        _sum(A_grad),
+        _sum(B_grad).view(B.shape),
+        _sum(C_grad).view(C.shape),
+        _sum(D_grad),
+        _sum(bias_grad),
+    )
+
+
+@_scan_backward.register_fake
+def _gradients(y_grad: Tensor, starts: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_empty(tensor.shape) for tensor in inputs)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(output[1], *inputs)
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx: Any, y_grad: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
+    gradients: tuple[Tensor, ...] = _scan_backward(y_grad, *ctx.saved_tensors)
+    return gradients
+
+
+_scan.register_autograd(_differentiate, setup_context=_remember)
+
+
+def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+    """Run a kernel on every group of channels of every image."""
+    x, delta, A, B, C, D, delta_bias = (tensor.detach().contiguous() for tensor in inputs)
+    batch, height, width, channels = x.shape
+    views = (_by_pixel(x)[:, :, None], _by_pixel(delta), A, _by_pixel(B), _by_pixel(C), D, delta_bias)
+    numba_threads.run(
+        kernel,
+        batch * -(-channels // (BLOCK * GROUP)),
+        delta.numel() * A.shape[-1],
+        _orders(height, width, len(A)),
+        *(tensor.numpy() for tensor in (*views, *outputs)),
+    )
+
+
+@lru_cache(maxsize=64)
+def _orders(height: int, width: int, directions: int) -> NDArray[np.int64]:
+    """Pixel visited at every step (directions, height * width)."""
+    rows = np.arange(height * width, dtype=np.int64)
+    columns = rows.reshape(height, width).T.ravel()
+    return np.stack([rows, columns, rows[::-1], columns[::-1]][:directions])
+
+
+def _by_pixel(tensor: Tensor) -> Tensor:
+    """View (batch, H, W, ...) as (batch, P, ...)."""
+    return tensor.flatten(1, 2)
+
+
+def _sum(parts: Tensor) -> Tensor:
+    """Add along the first dimension, always in the same order."""
+    total = parts[0].clone()
+    for part in parts[1:]:
+        total += part
+    return total

@@ -1,0 +1,55 @@
+"""Runs a compiled kernel's tasks on as many threads as PyTorch uses.
+
+Numba's own parallel loops end the process when two Python threads enter them at once (its `workqueue`
+layer) or after a fork (its OpenMP layer). Kernels that give up the interpreter lock need neither: ordinary
+threads run them, from any thread, and after a fork the child starts its own.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
+    """Call `kernel(first, last, *arguments)` on contiguous ranges that together cover all tasks.
+
+    Args:
+        kernel: Compiled function; its tasks must not depend on each other.
+        tasks: Number of tasks.
+        work: Elementary steps of all tasks together; little work stays on the calling thread.
+        arguments: Passed on.
+    """
+    threads = max(1, min(torch.get_num_threads(), tasks, work // _STEPS_WORTH_A_THREAD))
+    bounds = [tasks * i // threads for i in range(threads + 1)]
+    ranges = list(zip(bounds[:-1], bounds[1:], strict=True))
+    others = [_threads().submit(kernel, first, last, *arguments) for first, last in ranges[1:]]
+    try:
+        kernel(*ranges[0], *arguments)
+    finally:
+        # Also when this thread's share failed: the others write into the arguments' memory.
+        for other in others:
+            other.result()
+
+
+_STEPS_WORTH_A_THREAD = 200_000  # about 0.1 ms; waking a thread takes about 0.05 ms
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="dermseg-scan")
+    return _pool
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
