@@ -1,0 +1,138 @@
+"""Evaluating a network, or a folder of predicted masks, on a data set."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from dermseg import __version__
+from dermseg.data.images import read_mask
+from dermseg.data.pairs import Collection, Pair, Problem, identifier_of, reason_of
+from dermseg.data.readers import MASK_ENDINGS, read_collection
+from dermseg.data.splits import SIDES, Split, load_split
+from dermseg.errors import ConfigError, DataError
+from dermseg.evaluation.leakage import leaks, refuse_leaks
+from dermseg.evaluation.metrics import score
+from dermseg.evaluation.report import print_report, write_report
+from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
+from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
+
+
+def evaluate(
+    data: str | Path,
+    *,
+    weights: str | Path | None = None,
+    predictions: str | Path | None = None,
+    layout: str = "auto",
+    split: str | Path | None = None,
+    part: str = "test",
+    out: str | Path = "evaluation",
+    device: str = "auto",
+    allow_leak: bool = False,
+    quiet: bool = False,
+) -> Evaluation:
+    """Score predictions against masks, per image at native resolution and pooled over all pixels.
+
+    A pair that cannot be scored is named with its reason and does not stop the others. Writes
+    per_image.csv, summary.json, worst.png and gallery.png, and prints the table.
+
+    Args:
+        data: Folder of a data set with masks.
+        weights: Weight file of a network that predicts every image; this, or `predictions`.
+        predictions: Folder of predicted masks at native size, matched by identifier; this, or `weights`.
+        layout: How the data folder is laid out; see `dermseg.data.readers.read_collection`.
+        split: A split file or the name of a frozen split; without it every pair is scored.
+        part: Which side of the split to score: test, validation or train.
+        out: Folder for the results.
+        device: `cpu`, `cuda`, `mps`, or `auto`.
+        allow_leak: Score images that the network was trained on, and say so in the summary.
+        quiet: Print nothing and show no progress.
+
+    Raises:
+        ConfigError: Not exactly one of `weights` and `predictions` was given, or `part` is no side.
+        DataError: The data, split or predictions cannot be used, nothing could be scored, or the network
+            was trained on these images.
+        CheckpointError: The weights cannot be loaded.
+    """
+    if (weights is None) == (predictions is None):
+        raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
+    if part not in SIDES:
+        raise ConfigError(f"part={part!r} is no side of a split; choose {', '.join(SIDES)}.")
+    collection = read_collection(Path(data), layout)
+    chosen = None if split is None else load_split(split)
+    pairs, problems = _select(collection, chosen, part, Path(data))
+    provenance: dict[str, Any] = {
+        "dermseg": __version__,
+        "command": shlex.join(sys.argv),
+        "data": {"name": collection.name, "folder": str(data)},
+        "split": chosen and {"name": chosen.name, "part": part, "sha256": chosen.checksum},
+    }
+    source: MaskSource
+    if weights is not None:
+        source = NetworkSource(Path(weights), device)
+        leaked = leaks(source.notes, [pair.identifier for pair in pairs], side=part if chosen else "test")
+        if not allow_leak:
+            refuse_leaks(leaked, len(pairs))
+        provenance["trained_on_these"] = leaked
+    else:
+        source = FolderSource(Path(str(predictions)))
+    provenance.update(source.provenance)
+
+    images: list[ScoredImage] = []
+    progress = Console(stderr=True, quiet=quiet)
+    for pair in track(pairs, "Scoring", console=progress):
+        try:
+            images.append(_score(pair, source))
+        except DataError as error:
+            problems.append(Problem(pair.image, reason_of(error, pair.image)))
+    if not images:
+        raise DataError(f"None of the {len(pairs):,} pairs of {data} could be scored. {_first(problems)}")
+    evaluation = Evaluation(tuple(images), tuple(problems), provenance, Path(out), mean_intervals(images))
+    write_report(evaluation, source)
+    print_report(evaluation, Console(quiet=quiet))
+    return evaluation
+
+
+def _select(
+    collection: Collection, split: Split | None, part: str, data: Path
+) -> tuple[tuple[Pair, ...], list[Problem]]:
+    """Choose the pairs to score; what is missing of a split is a problem, not a smaller split."""
+    if split is None:
+        return collection.pairs, list(collection.problems)
+    wanted: tuple[str, ...] = getattr(split, part)
+    known = set(collection.identifiers)
+    pairs = collection.select(identifier for identifier in sorted(wanted) if identifier in known)
+    if not pairs:
+        raise DataError(
+            f"{data} has none of the {len(wanted):,} {part} images of split {split.name}; "
+            "is this the data set the split was made for?"
+        )
+    missing = set(wanted) - known
+    named = [
+        problem for problem in collection.problems if identifier_of(problem.path, MASK_ENDINGS) in missing
+    ]
+    unnamed = missing - {identifier_of(problem.path, MASK_ENDINGS) for problem in named}
+    reason = f"is in split {split.name} but not in the data"
+    return pairs, named + [Problem(Path(identifier), reason) for identifier in sorted(unnamed)]
+
+
+def _score(pair: Pair, source: MaskSource) -> ScoredImage:
+    target = read_mask(pair.mask)
+    prediction: NDArray[np.bool_] = source.mask(pair)
+    if prediction.shape != target.shape:
+        height, width = target.shape
+        raise DataError(
+            f"{pair.image} has a mask of {width} x {height} pixels, but its prediction is "
+            f"{prediction.shape[1]} x {prediction.shape[0]}; predictions are scored at native size."
+        )
+    return ScoredImage(pair, target.shape[0], target.shape[1], score(prediction, target))
+
+
+def _first(problems: Sequence[Problem]) -> str:
+    return f"The first: {problems[0].path} {problems[0].reason}." if problems else ""

@@ -1,0 +1,129 @@
+"""The files and the printed table of an evaluation."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dermseg.data.images import read_image, read_mask
+from dermseg.evaluation.metrics import JACCARD_THRESHOLD, ImageScores
+from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
+from dermseg.evaluation.sources import MaskSource
+from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
+from dermseg.files import write_json, write_text
+
+_SHOWN = 12
+"""Images on the sheet of the worst ones."""
+_LISTED = 5
+"""Worst images that are printed."""
+
+
+def write_report(evaluation: Evaluation, source: MaskSource) -> None:
+    """Write per_image.csv, summary.json, worst.png and gallery.png to the folder of an evaluation.
+
+    Args:
+        evaluation: What was found.
+        source: Gives the masks of the few images in the pictures once more; keeping all would fill memory.
+    """
+    write_text(evaluation.out / "per_image.csv", per_image_csv(evaluation.images))
+    write_json(evaluation.out / "summary.json", summary(evaluation))
+    ranked = evaluation.ranked()
+    _sheet(evaluation, ranked[:_SHOWN], source, "worst.png", "The worst by Dice")
+    _sheet(evaluation, _gallery(ranked), source, "gallery.png", "Worst, middle and best by Dice")
+
+
+def per_image_csv(images: Sequence[ScoredImage]) -> str:
+    """Write one line per image: identifier, size, every score, and the pixel counts to pool them again."""
+    text = io.StringIO()
+    names = [field.name for field in fields(ImageScores)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["identifier", "height", "width", *names])
+    for image in images:
+        scores = [getattr(image.scores, name) for name in names]
+        writer.writerow([image.pair.identifier, image.height, image.width, *scores])
+    return text.getvalue()
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything a table of results needs, and where it comes from, as JSON values."""
+    failures = sum(image.scores.iou < JACCARD_THRESHOLD for image in evaluation.images)
+    return {
+        **evaluation.provenance,
+        "resolution": "native: every image at the size of its own mask",
+        "images": len(evaluation.images),
+        "per_image_mean": {name: asdict(interval) for name, interval in evaluation.means.items()},
+        "pooled": asdict(evaluation.pooled),
+        "share_below_iou_0.65": failures / len(evaluation.images),
+        "worst": [image.pair.identifier for image in evaluation.ranked()[:_SHOWN]],
+        "problems": [
+            {"path": str(problem.path), "reason": problem.reason} for problem in evaluation.problems
+        ],
+    }
+
+
+def print_report(evaluation: Evaluation, console: Console) -> None:
+    """Print the table of an evaluation, its worst images and its problems."""
+    console.print(_table(evaluation))
+    console.print("Intervals are bootstrapped over images. Scores are at native resolution.")
+    leaked = evaluation.provenance.get("trained_on_these")
+    if leaked:
+        console.print(f"NOT A TEST: {len(leaked):,} of these images shaped the network.", style="bold red")
+    worst = ", ".join(
+        f"{image.pair.identifier} ({image.scores.dice:.3f})" for image in evaluation.ranked()[:_LISTED]
+    )
+    console.print(f"Worst by Dice: {worst}", markup=False, highlight=False, soft_wrap=True)
+    if evaluation.problems:
+        console.print(f"{len(evaluation.problems):,} not scored:", style="bold red")
+    for problem in evaluation.problems:
+        console.print(f"  {problem.path} {problem.reason}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Written to {evaluation.out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(evaluation: Evaluation) -> Table:
+    name = evaluation.provenance["data"]["name"]
+    table = Table(title=f"{name}: {len(evaluation.images):,} images")
+    table.add_column("metric")
+    table.add_column("per-image mean", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("pooled over pixels", justify="right")
+    pooled = asdict(evaluation.pooled)
+    for metric, label in METRICS.items():
+        interval = evaluation.means[metric]
+        digits = 1 if metric == "hd95" else 4
+        ends = (
+            "-"
+            if interval.low is None or interval.high is None
+            else f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+        )
+        together = f"{pooled[metric]:.4f}" if metric in pooled else ""
+        table.add_row(label, f"{interval.mean:.{digits}f}", ends, together)
+    return table
+
+
+def _gallery(ranked: Sequence[ScoredImage]) -> Sequence[ScoredImage]:
+    """Choose four images each from the bottom, the middle and the top, without repetition."""
+    if len(ranked) <= 12:
+        return ranked
+    middle = len(ranked) // 2
+    return [*ranked[:4], *ranked[middle - 2 : middle + 2], *ranked[-4:]]
+
+
+def _sheet(
+    evaluation: Evaluation, images: Sequence[ScoredImage], source: MaskSource, name: str, title: str
+) -> None:
+    tiles = [
+        Tile(
+            outlined_thumbnail(
+                read_image(image.pair.image),
+                [(read_mask(image.pair.mask), TARGET_COLOUR), (source.mask(image.pair), PREDICTION_COLOUR)],
+            ),
+            f"{image.pair.identifier}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
+        )
+        for image in images
+    ]
+    legend = [("target", TARGET_COLOUR), ("prediction", PREDICTION_COLOUR)]
+    contact_sheet(tiles, evaluation.out / name, title=title, legend=legend)

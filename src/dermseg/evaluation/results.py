@@ -1,0 +1,61 @@
+"""What an evaluation found: scores of every image, what they come from, and what could not be scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dermseg.data.pairs import Pair, Problem
+from dermseg.evaluation.metrics import ImageScores, PooledScores, pool
+from dermseg.evaluation.statistics import Interval, mean_interval
+
+METRICS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "threshold_jaccard": "threshold Jaccard (0.65)",
+    "hd95": "HD95 (pixels)",
+}
+"""Metrics averaged over images, with the names they are printed under."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredImage:
+    """One image with its scores."""
+
+    pair: Pair
+    height: int
+    width: int
+    scores: ImageScores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a data set."""
+
+    images: tuple[ScoredImage, ...]
+    """In the order of the identifiers."""
+    problems: tuple[Problem, ...]
+    """Pairs that could not be scored, each with the reason. If any, the command line exits with 1."""
+    provenance: dict[str, Any]
+    """Data set, split, and network or folder of predictions that the scores come from."""
+    out: Path
+    """Folder of per_image.csv, summary.json and the pictures."""
+    means: dict[str, Interval] = field(default_factory=dict)
+    """Per-image mean and interval of every metric in `METRICS`."""
+
+    @property
+    def pooled(self) -> PooledScores:
+        """Dice and IoU over all pixels of all images."""
+        return pool(image.scores for image in self.images)
+
+    def ranked(self) -> list[ScoredImage]:
+        """Images from the worst Dice to the best; equal ones by identifier."""
+        return sorted(self.images, key=lambda image: (image.scores.dice, image.pair.identifier))
+
+
+def mean_intervals(images: Sequence[ScoredImage]) -> dict[str, Interval]:
+    """Average every metric in `METRICS` over images, each with its 95 % bootstrap interval."""
+    return {name: mean_interval([getattr(image.scores, name) for image in images]) for name in METRICS}

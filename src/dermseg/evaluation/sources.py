@@ -1,0 +1,99 @@
+"""Where the masks to be scored come from: a network, or a folder of files."""
+
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermseg.data.images import IMAGE_SUFFIXES, read_image, read_mask
+from dermseg.data.pairs import Pair, identifier_of, listing
+from dermseg.data.readers import MASK_ENDINGS
+from dermseg.errors import DataError
+from dermseg.evaluation.leakage import read_notes
+from dermseg.inference.predictor import Predictor
+from dermseg.models.weights import load_model
+
+
+class MaskSource(Protocol):
+    """Gives the predicted mask of an image."""
+
+    provenance: dict[str, Any]
+    """What identifies the source in a summary."""
+
+    def mask(self, pair: Pair) -> NDArray[np.bool_]:
+        """Give the predicted mask (height, width) at the image's own size, or raise a DataError."""
+        ...
+
+
+class NetworkSource:
+    """Predicts every image with one network.
+
+    Args:
+        weights: Weight file.
+        device: `cpu`, `cuda`, `mps`, or `auto`.
+    """
+
+    def __init__(self, weights: Path, device: str) -> None:
+        self.predictor = Predictor(load_model(weights), device)
+        model = self.predictor.model
+        self.notes = read_notes(weights)
+        self.provenance: dict[str, Any] = {
+            "model": {
+                "name": model.name,
+                "file": str(weights),
+                "sha256": _sha256(weights),
+                "size": model.preprocessing.size,
+                "threshold": self.predictor.threshold,
+            }
+        }
+
+    def mask(self, pair: Pair) -> NDArray[np.bool_]:
+        """Predict the image of a pair."""
+        return self.predictor.predict(read_image(pair.image), str(pair.image)).mask
+
+
+class FolderSource:
+    """Reads predicted masks from a folder, matched by identifier.
+
+    The name of a mask is the identifier, alone or with one of `dermseg.data.readers.MASK_ENDINGS`, as
+    `dermseg predict` writes them. Other files in the folder do not matter.
+
+    Args:
+        folder: Folder of the masks; its sub-folders are not searched.
+
+    Raises:
+        DataError: The folder is missing, or holds no image file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is not a folder; give the folder of the predicted masks.")
+        self.folder = folder
+        self.provenance: dict[str, Any] = {"predictions": str(folder)}
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+                # An identifier may itself end like a mask, so a file answers to both names.
+                for identifier in {identifier_of(path), identifier_of(path, MASK_ENDINGS)}:
+                    self._files[identifier].append(path)
+        if not self._files:
+            raise DataError(f"{folder} holds no image file; give the folder of the predicted masks.")
+
+    def mask(self, pair: Pair) -> NDArray[np.bool_]:
+        """Read the predicted mask of a pair."""
+        files = self._files.get(pair.identifier, [])
+        if len(files) != 1:
+            found = listing([path.name for path in files]) or "none"
+            raise DataError(
+                f"{pair.image} needs exactly one predicted mask named {pair.identifier} in {self.folder}; "
+                f"found: {found}."
+            )
+        return read_mask(files[0])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""From an image to an outline: prediction, measurements and the files they are written to."""

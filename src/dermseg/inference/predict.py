@@ -1,0 +1,200 @@
+"""Predicting many images: files in, masks and overlays and one table out."""
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from rich.console import Console
+from rich.progress import track
+
+from dermseg.data.images import read_image
+from dermseg.data.pairs import Problem, reason_of
+from dermseg.errors import DataError, DermsegError
+from dermseg.files import write_text
+from dermseg.inference.inputs import find_images, printable, result_names
+from dermseg.inference.outputs import (
+    Measurements,
+    OutputFiles,
+    is_output,
+    measure,
+    output_files,
+    write_outputs,
+)
+from dermseg.inference.predictor import Predictor
+from dermseg.models.weights import load_model
+
+COLUMNS = (
+    "source",
+    "width",
+    "height",
+    "area_pixels",
+    "area_share",
+    "box_left",
+    "box_top",
+    "box_width",
+    "box_height",
+    "components",
+    "mean_probability",
+    "threshold",
+    "model",
+    "mask",
+    "probability",
+    "overlay",
+)
+"""Columns of predictions.csv: lengths in pixels of the image's own size, files relative to the table."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedImage:
+    """One image that was predicted."""
+
+    source: Path
+    files: OutputFiles
+    measurements: Measurements
+    threshold: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionReport:
+    """What a run over many images did."""
+
+    images: tuple[PredictedImage, ...]
+    problems: tuple[Problem, ...]
+    """Inputs without a result, each with the reason. The command line exits with status 1 if there is one."""
+    table: Path
+    """predictions.csv."""
+
+
+def predict(
+    paths: Sequence[str | Path],
+    weights: str | Path,
+    *,
+    out: str | Path,
+    threshold: float | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> PredictionReport:
+    """Outline the lesion in every image and write masks, probability maps, overlays and predictions.csv.
+
+    An input that cannot be used is named with its reason and does not stop the others. Results of an earlier
+    run for the same images are replaced, one whole file at a time; the table holds the images of this run,
+    also when the run is interrupted.
+
+    Args:
+        paths: Image files, folders (searched with their sub-folders) or glob patterns; see
+            `dermseg.inference.inputs.find_images`.
+        weights: Weight file, as `dermseg.models.weights.load_model` takes it.
+        out: Folder for the results.
+        threshold: Probability from which a pixel counts as lesion; by default the network's own.
+        device: `cpu`, `cuda`, `mps`, or `auto`.
+        quiet: Print nothing and show no progress.
+
+    Raises:
+        DataError: No image was found, or the output folder cannot be written.
+        CheckpointError: The weights cannot be loaded.
+        ConfigError: The device is not there, or the threshold is not a probability.
+    """
+    folder = Path(out)
+    images, problems = find_images(paths)
+    predictor = Predictor(load_model(weights), device, threshold)
+    _check_writable(folder)
+    done: list[PredictedImage] = []
+    table = folder / "predictions.csv"
+    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    try:
+        names = result_names(images)
+        for source, name in track(list(zip(images, names, strict=True)), "Predicting", console=console):
+            try:
+                done.append(_predict_one(predictor, source, output_files(folder, name)))
+            except Exception as error:
+                _log.debug("%s failed", source, exc_info=True)
+                problems.append(Problem(source, _reason(error, source)))
+    finally:
+        # Also after Ctrl-C: the table then lists what is finished.
+        write_text(table, _csv(done, folder))
+    report = PredictionReport(tuple(done), tuple(problems), table)
+    _print(report, console)
+    return report
+
+
+def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage:
+    for path in (files.mask, files.probability, files.overlay):
+        if path.exists() and not is_output(path):
+            raise DataError(
+                f"{source} would replace {path}, which dermseg did not write; choose another output folder."
+            )
+    image = read_image(source)
+    segmentation = predictor.predict(image, printable(source))
+    write_outputs(segmentation, image, files)
+    return PredictedImage(source, files, measure(segmentation), segmentation.threshold, segmentation.model)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"The output folder {printable(folder)} cannot be written ({error.strerror or error}); "
+            "choose another with --out."
+        ) from error
+
+
+def _reason(error: Exception, source: Path) -> str:
+    if isinstance(error, DataError):
+        return reason_of(error, source)
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; make the image smaller"
+    if isinstance(error, (DermsegError, OSError)):
+        return f"failed: {error}"
+    return f"failed: {type(error).__name__}: {error}"
+
+
+def _csv(images: Sequence[PredictedImage], folder: Path) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(image, folder) for image in images)
+    return text.getvalue()
+
+
+def _row(image: PredictedImage, folder: Path) -> dict[str, str | int | float | None]:
+    found, box = image.measurements, image.measurements.box
+    return {
+        "source": printable(image.source),
+        "width": found.width,
+        "height": found.height,
+        "area_pixels": found.area,
+        "area_share": round(found.area_share, 6),
+        "box_left": box.left if box else None,
+        "box_top": box.top if box else None,
+        "box_width": box.width if box else None,
+        "box_height": box.height if box else None,
+        "components": found.components,
+        "mean_probability": None if found.mean_probability is None else round(found.mean_probability, 6),
+        "threshold": image.threshold,
+        "model": image.model,
+        "mask": printable(os.path.relpath(image.files.mask, folder)),
+        "probability": printable(os.path.relpath(image.files.probability, folder)),
+        "overlay": printable(os.path.relpath(image.files.overlay, folder)),
+    }
+
+
+def _print(report: PredictionReport, console: Console) -> None:
+    total = len(report.images) + len(report.problems)
+    console.print(
+        f"Predicted {len(report.images):,} of {total:,} inputs; the table is {printable(report.table)}",
+        markup=False,
+        highlight=False,
+    )
+    for problem in report.problems:
+        console.print(f"  {printable(problem.path)} {problem.reason}", markup=False, highlight=False)

@@ -1,0 +1,104 @@
+"""A trained network applied to one image of any size."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dermseg.data.augment import normalize
+from dermseg.data.images import resize_image
+from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.inference.segmentation import Segmentation
+from dermseg.models.base import SegmentationModel
+
+
+class Predictor:
+    """Outlines lesions with one network; the same image always gets the same result.
+
+    The image is squashed to the square the network was trained on, by the function that prepared its
+    training images; the logits are brought back to the image's own size bilinearly, and only then
+    turned into probabilities and cut at the threshold, so that the outline is smooth at any size.
+
+    Args:
+        model: Network with its `preprocessing` and `threshold`, as `dermseg.models.weights.load_model`
+            returns it. It is moved to the device and put into evaluation mode.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the fastest there is.
+        threshold: Probability from which a pixel counts as lesion; by default the network's own.
+
+    Raises:
+        ConfigError: The device is not there, or the threshold is not a probability.
+    """
+
+    def __init__(
+        self, model: SegmentationModel, device: str | torch.device = "cpu", threshold: float | None = None
+    ) -> None:
+        self.device = resolve_device(device)
+        self.model = model.to(self.device).eval()
+        self.threshold = float(model.threshold if threshold is None else threshold)
+        if not 0.0 < self.threshold < 1.0:
+            raise ConfigError(f"The threshold is {self.threshold}; give a probability between 0 and 1.")
+
+    @torch.inference_mode()
+    def predict(self, image: NDArray[np.uint8], source: str = "") -> Segmentation:
+        """Outline the lesion in one image.
+
+        Args:
+            image: RGB image (height, width, 3), uint8, of any size.
+            source: Where the image came from, kept in the result.
+
+        Raises:
+            DataError: The array is not an 8-bit RGB image.
+            CheckpointError: The network answers with values that are not finite: its weights are broken.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise DataError(
+                f"{source or 'The image'} must be an array (height, width, 3) of uint8, "
+                f"not {image.shape} of {image.dtype}; dermseg.data.images.read_image makes one."
+            )
+        height, width = image.shape[:2]
+        logits = self.model(self._prepare(image))
+        if not torch.isfinite(logits).all():
+            raise CheckpointError(
+                f"{self.model.name} gives values that are not finite for {source or 'the image'}; "
+                "its weights are broken: train again or take an earlier checkpoint."
+            )
+        native = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+        probability = native[0, 0].sigmoid_().cpu().numpy()
+        return Segmentation(
+            probability=probability,
+            mask=probability >= self.threshold,
+            source=source,
+            model=self.model.name,
+            threshold=self.threshold,
+        )
+
+    def _prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        """Make the batch (1, 3, size, size) that the network expects."""
+        preprocessing = self.model.preprocessing
+        small = resize_image(image, preprocessing.size)
+        batch = torch.tensor(small, device=self.device).permute(2, 0, 1)[None]
+        return normalize(batch, preprocessing.mean, preprocessing.std)
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn a device name into a device that is there.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, `mps`, ..., or `auto` for the fastest there is.
+
+    Raises:
+        ConfigError: The name is unknown, or this machine (or this build of PyTorch) has no such device.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"The device {str(device)!r} is not available on this machine; use cpu or auto."
+        ) from error
+    return resolved

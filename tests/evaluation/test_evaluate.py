@@ -1,0 +1,200 @@
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dermseg
+from dermseg.data.splits import Split, save_split
+from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.evaluation.evaluate import evaluate
+from dermseg.evaluation.metrics import pool, score
+from dermseg.evaluation.results import METRICS
+from dermseg.inference.predict import predict
+from inference.fakes import disc, save_dark_model, write_lesion
+
+SHAPES = {"a": (60, 80), "b": (120, 90), "c": (64, 64), "d": (31, 47)}
+
+
+def shifted(mask, columns):
+    return np.roll(mask, columns, axis=1)
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name, shape in SHAPES.items():
+        write_lesion(tmp_path / "data" / "images" / f"{name}.png", disc(*shape))
+        (tmp_path / "data" / "masks").mkdir(exist_ok=True)
+        Image.fromarray(shifted(disc(*shape), 3)).save(tmp_path / "data" / "masks" / f"{name}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """Perfect for a and b, off for c, empty for d."""
+    masks = {name: shifted(disc(*shape), 3) for name, shape in SHAPES.items()}
+    masks["c"] = shifted(masks["c"], 9)
+    masks["d"] = np.zeros(SHAPES["d"], bool)
+    (tmp_path / "predicted").mkdir()
+    for name, mask in masks.items():
+        Image.fromarray(mask).save(tmp_path / "predicted" / f"{name}_mask.png")
+    return tmp_path / "predicted", masks
+
+
+@pytest.fixture
+def split(tmp_path):
+    save_split(Split("mine", train=("a",), validation=("b",), test=("c", "d")), tmp_path / "split.json")
+    return tmp_path / "split.json"
+
+
+def written(out):
+    with (out / "per_image.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return rows, json.loads((out / "summary.json").read_text())
+
+
+def test_a_folder_of_masks_is_scored_by_identifier(tmp_path, data, predictions, capsys):
+    folder, masks = predictions
+    (folder / "a_overlay.jpg").write_bytes(b"never read")
+    found = evaluate(data, predictions=folder, out=tmp_path / "out")
+    rows, summary = written(tmp_path / "out")
+    assert [row["identifier"] for row in rows] == ["a", "b", "c", "d"]
+    wanted = [score(masks[name], shifted(disc(*shape), 3)) for name, shape in SHAPES.items()]
+    for row, scores in zip(rows, wanted, strict=True):
+        assert (int(row["height"]), int(row["width"])) == SHAPES[row["identifier"]]
+        assert all(float(row[name]) == getattr(scores, name) for name in (*METRICS, "tp", "fp", "fn", "tn"))
+    for name in METRICS:
+        values = [getattr(scores, name) for scores in wanted]
+        assert summary["per_image_mean"][name]["mean"] == pytest.approx(np.mean(values))
+    assert summary["pooled"]["dice"] == pool(wanted).dice != summary["per_image_mean"]["dice"]["mean"]
+    assert summary["images"] == 4
+    assert summary["share_below_iou_0.65"] == 0.5
+    assert summary["worst"] == ["d", "c", "a", "b"]
+    assert summary["problems"] == []
+    assert summary["dermseg"] == dermseg.__version__
+    assert summary["predictions"] == str(folder)
+    assert not found.problems
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("per-image mean", "pooled", "95 % interval", "d (0.000)"))
+    for name in ("worst.png", "gallery.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 200
+
+
+def test_a_network_is_scored_at_native_resolution(tmp_path, data, monkeypatch):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, threshold=0.4)
+    evaluate(data, weights=weights, out=tmp_path / "out")
+    rows, summary = written(tmp_path / "out")
+    predict([data / "images"], weights, out=tmp_path / "predicted")
+    evaluate(data, predictions=tmp_path / "predicted", out=tmp_path / "again")
+    assert rows == written(tmp_path / "again")[0]
+    assert {row["identifier"]: (int(row["height"]), int(row["width"])) for row in rows} == SHAPES
+    assert summary["model"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert (summary["model"]["name"], summary["model"]["threshold"]) == ("dark_pixels", 0.4)
+    assert summary["trained_on_these"] == []
+
+
+def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):
+    evaluate(data, predictions=predictions[0], split=split, out=tmp_path / "out")
+    rows, summary = written(tmp_path / "out")
+    assert [row["identifier"] for row in rows] == ["c", "d"]
+    assert summary["split"] == {
+        "name": "mine",
+        "part": "test",
+        "sha256": json.loads(split.read_text())["checksum"],
+    }
+    evaluate(data, predictions=predictions[0], split=split, part="train", out=tmp_path / "out")
+    assert [row["identifier"] for row in written(tmp_path / "out")[0]] == ["a"]
+
+
+def test_broken_pairs_are_named_and_do_not_stop_the_rest(tmp_path, data, predictions, capsys):
+    folder, _ = predictions
+    content = (data / "masks" / "a.png").read_bytes()
+    (data / "masks" / "a.png").write_bytes(content[: len(content) // 2])
+    (folder / "b_mask.png").unlink()
+    Image.fromarray(np.zeros((8, 8), bool)).save(folder / "c_mask.png")
+    write_lesion(data / "images" / "lonely.png")
+    found = evaluate(data, predictions=folder, out=tmp_path / "out")
+    rows, summary = written(tmp_path / "out")
+    assert [row["identifier"] for row in rows] == ["d"]
+    assert len(found.problems) == len(summary["problems"]) == 4
+    reasons = {problem.path.name: problem.reason for problem in found.problems}
+    assert "exactly one predicted mask named b" in reasons["b.png"]
+    assert "8 x 8" in reasons["c.png"]
+    assert "no mask" in reasons["lonely.png"]
+    assert "lonely.png" in capsys.readouterr().out
+    assert summary["per_image_mean"]["dice"]["low"] is None
+
+
+def test_two_masks_for_one_image_are_not_guessed_between(tmp_path, data, predictions):
+    Image.fromarray(np.zeros(SHAPES["a"], bool)).save(predictions[0] / "a.png")
+    [problem] = evaluate(data, predictions=predictions[0], out=tmp_path / "out").problems
+    assert "a.png, a_mask.png" in problem.reason
+
+
+def test_what_a_split_needs_and_the_data_lack_is_a_problem(tmp_path, data, predictions, split):
+    (data / "masks" / "c.png").unlink()
+    (data / "masks" / "a.png").unlink()
+    [problem] = evaluate(data, predictions=predictions[0], split=split, out=tmp_path / "out").problems
+    assert problem.path.name == "c.png"
+    (data / "images" / "c.png").unlink()
+    [problem] = evaluate(data, predictions=predictions[0], split=split, out=tmp_path / "out").problems
+    assert (problem.path.name, problem.reason) == ("c", "is in split mine but not in the data")
+
+
+def test_a_split_of_other_data_is_refused(tmp_path, data, predictions):
+    save_split(Split("other", train=("x",), validation=("y",), test=("z",)), tmp_path / "other.json")
+    with pytest.raises(DataError, match="none of the 1 test images of split other"):
+        evaluate(data, predictions=predictions[0], split=tmp_path / "other.json", out=tmp_path / "out")
+
+
+NOTES = {"split": {"train": ["a"], "validation": ["b"], "test": ["c", "d"]}}
+
+
+def test_a_network_is_not_scored_on_what_it_learned_from(tmp_path, data, split, monkeypatch, capsys):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=NOTES)
+    with pytest.raises(DataError, match=r"2 of the 4 images shaped this network.*: a, b"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    evaluate(data, weights=weights, split=split, out=tmp_path / "out")
+    evaluate(data, weights=weights, split=split, part="validation", out=tmp_path / "out")
+    with pytest.raises(DataError, match="1 of the 1 images"):
+        evaluate(data, weights=weights, split=split, part="train", out=tmp_path / "out")
+    assert "NOT A TEST" not in capsys.readouterr().out
+    evaluate(data, weights=weights, allow_leak=True, out=tmp_path / "out")
+    assert written(tmp_path / "out")[1]["trained_on_these"] == ["a", "b"]
+    assert "NOT A TEST: 2 of these images" in capsys.readouterr().out
+
+
+def test_a_network_that_answers_nonsense_is_an_error_not_a_problem(tmp_path, data, monkeypatch):
+    from dermseg.inference.predictor import Predictor
+
+    def nonsense(*_):
+        raise CheckpointError("not finite")
+
+    monkeypatch.setattr(Predictor, "predict", nonsense)
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch)
+    with pytest.raises(CheckpointError):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+
+
+def test_nothing_scored_is_an_error(tmp_path, data):
+    (tmp_path / "predicted").mkdir()
+    with pytest.raises(DataError, match="no image file"):
+        evaluate(data, predictions=tmp_path / "predicted", out=tmp_path / "out")
+    Image.fromarray(np.zeros((4, 4), bool)).save(tmp_path / "predicted" / "z.png")
+    with pytest.raises(DataError, match=r"None of the 4 pairs .* The first: .*a\.png"):
+        evaluate(data, predictions=tmp_path / "predicted", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("sources", [{}, {"weights": "w", "predictions": "p"}])
+def test_exactly_one_source_of_masks(tmp_path, data, sources):
+    with pytest.raises(ConfigError, match="either weights"):
+        evaluate(data, out=tmp_path / "out", **sources)
+
+
+def test_part_is_a_side_of_the_split(tmp_path, data):
+    with pytest.raises(ConfigError, match="choose train, validation, test"):
+        evaluate(data, predictions="p", part="tset", out=tmp_path / "out")

@@ -1,0 +1,81 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from dermseg.errors import DataError
+from dermseg.inference.inputs import find_images, printable, result_names
+
+from .fakes import write_lesion
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.png", "a.JPG", "deep/er/c.tif", ".hidden.png", "._a.jpg", ".git/d.png"):
+        write_lesion(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    return tmp_path / "in"
+
+
+def found(*arguments):
+    images, problems = find_images(arguments)
+    return [path.name for path in images], problems
+
+
+def test_folders_are_searched_with_their_sub_folders(folder):
+    assert found(folder) == (["a.JPG", "b.png", "c.tif"], [])
+
+
+def test_globs(folder):
+    assert found(f"{folder}/*.png")[0] == ["b.png"]
+    assert found(f"{folder}/**/*.tif")[0] == ["c.tif"]
+    assert found(f"{folder}/d*")[0] == ["c.tif"]
+
+
+def test_a_name_with_glob_characters_is_a_name_first(tmp_path):
+    assert found(write_lesion(tmp_path / "x[1].png"))[0] == ["x[1].png"]
+
+
+def test_each_image_is_taken_once(folder):
+    assert found(folder / "b.png", folder, f"{folder}/*.png")[0] == ["b.png", "a.JPG", "c.tif"]
+
+
+def test_named_files_are_taken_whatever_their_ending(folder):
+    assert found(folder / "notes.txt")[0] == ["notes.txt"]
+
+
+def test_arguments_that_stand_for_nothing_are_problems(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    names, problems = found(folder / "b.png", folder / "gone.png", f"{folder}/*.bmp", tmp_path / "empty")
+    assert names == ["b.png"]
+    assert [problem.path.name for problem in problems] == ["gone.png", "*.bmp", "empty"]
+    assert ["does not exist" in problems[0].reason, "matches no" in problems[1].reason] == [True, True]
+
+
+def test_nothing_at_all_is_an_error_that_says_what_was_looked_for(tmp_path):
+    with pytest.raises(DataError, match=r"No image found in: .*\.jpg"):
+        find_images([tmp_path])
+    with pytest.raises(DataError, match="No image found in: nothing"):
+        find_images([])
+
+
+def test_names_are_stems_unless_they_meet():
+    paths = [Path(name) for name in ("in/a/x.jpg", "in/b/x.jpg", "in/b/x.png", "in/y.jpg", "in/a/X.bmp")]
+    assert result_names(paths) == ["a-x-jpg", "b-x-jpg", "b-x-png", "y", "a-X-bmp"]
+
+
+def test_names_that_still_meet_are_numbered():
+    paths = [Path("a/x.jpg"), Path("b/x.jpg"), Path("c/a-x-jpg.png"), Path("d/a-x-jpg-2.png")]
+    names = result_names(paths)
+    assert names == ["a-x-jpg", "b-x-jpg", "a-x-jpg-2", "a-x-jpg-2-2"]
+
+
+def test_long_names_fit_a_file_system():
+    # 120 letters of two bytes each are a legal name that leaves no room for an ending.
+    names = result_names([Path(f"{'ع' * 120}.jpg"), Path(f"{'ع' * 119}ل.jpg")])
+    assert len(set(names)) == 2
+    assert all(len(os.fsencode(name)) < 255 - len("_probability.png") for name in names)
+
+
+def test_bytes_that_are_no_text_can_be_printed():
+    assert printable(os.fsdecode(b"caf\xe9.jpg")) == "caf�.jpg"

@@ -1,0 +1,202 @@
+import csv
+import os
+import stat
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermseg.errors import CheckpointError, DataError
+from dermseg.inference import predict as module
+from dermseg.inference.predict import COLUMNS, predict
+
+from .fakes import disc, lesion_image, save_dark_model, write_lesion
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    return save_dark_model(tmp_path / "model.safetensors", monkeypatch)
+
+
+def rows(report):
+    with report.table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def mask_of(report, index=0):
+    return np.asarray(Image.open(report.images[index].files.mask)) > 0
+
+
+def overlap(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def test_files_and_table_agree(tmp_path, weights):
+    mask = disc(200, 300)
+    source = write_lesion(tmp_path / "in" / "mole.png", mask)
+    report = predict([source], weights, out=tmp_path / "out")
+    assert not report.problems
+    [row] = rows(report)
+    assert tuple(row) == COLUMNS
+    assert row["source"] == str(source)
+    assert (row["width"], row["height"]) == ("300", "200")
+    written = mask_of(report)
+    assert overlap(written, mask) > 0.95
+    assert int(row["area_pixels"]) == written.sum()
+    columns = np.flatnonzero(written.any(axis=0))
+    assert (int(row["box_left"]), int(row["box_width"])) == (columns[0], columns[-1] - columns[0] + 1)
+    for kind in ("mask", "probability", "overlay"):
+        with Image.open(tmp_path / "out" / row[kind]) as picture:
+            assert picture.size == (300, 200)
+
+
+def hostile(folder):
+    """Files of every awkward kind, all with the same lesion."""
+    mask = disc(60, 80, radius=20, centre=(25, 30))
+    image = Image.fromarray(lesion_image(mask))
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "exif.jpg", exif=rotated, quality=95)
+    grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(folder / "sixteen.png")
+    Image.fromarray(grey).save(folder / "sixteen.tif")
+    image.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    image.quantize(8).save(folder / "palette.png", transparency=0)
+    image.convert("RGBA").save(folder / "alpha.webp", lossless=True)
+    image.convert("L").save(folder / "grey.bmp")
+    image.convert("LA").save(folder / "grey_alpha.png")
+    image.save(folder / "شامة.png")
+    return mask
+
+
+def test_any_format_gives_the_same_outline(tmp_path, weights):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    mask = hostile(folder)
+    report = predict([folder], weights, out=tmp_path / "out")
+    assert not report.problems
+    assert len(report.images) == 9
+    for index, image in enumerate(report.images):
+        assert overlap(mask_of(report, index), mask) > 0.85, image.source.name
+    assert (tmp_path / "out" / "شامة_mask.png").exists()
+
+
+def test_bad_files_are_named_and_do_not_stop_the_rest(tmp_path, weights, capsys):
+    folder = tmp_path / "in"
+    write_lesion(folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"")
+    (folder / "c.jpg").write_text("I am text")
+    whole = write_lesion(folder / "d.png").read_bytes()
+    (folder / "d.png").write_bytes(whole[: len(whole) // 2])
+    write_lesion(folder / "e.png")
+    report = predict([folder, tmp_path / "absent.png"], weights, out=tmp_path / "out")
+    assert [image.source.name for image in report.images] == ["a.png", "e.png"]
+    assert {problem.path.name for problem in report.problems} == {"b.jpg", "c.jpg", "d.png", "absent.png"}
+    assert [row["source"].rsplit("/")[-1] for row in rows(report)] == ["a.png", "e.png"]
+    printed = capsys.readouterr().err
+    assert all(name in printed for name in ("b.jpg", "c.jpg", "d.png", "absent.png", "empty (0 bytes)"))
+
+
+def test_equal_stems_do_not_overwrite_one_another(tmp_path, weights):
+    left, right = disc(40, 40, centre=(20, 10), radius=8), disc(40, 40, centre=(20, 30), radius=8)
+    sources = [
+        write_lesion(tmp_path / "a" / "x.png", left),
+        write_lesion(tmp_path / "b" / "x.png", right),
+        write_lesion(tmp_path / "b" / "x.bmp", left),
+    ]
+    report = predict(sources, weights, out=tmp_path / "out")
+    assert len({image.files.mask for image in report.images}) == 3
+    for index, mask in enumerate((left, right, left)):
+        assert overlap(mask_of(report, index), mask) > 0.7
+
+
+def test_second_run_over_the_same_folder_does_not_predict_its_own_pictures(tmp_path, weights):
+    write_lesion(tmp_path / "in" / "x.png")
+    for out in (tmp_path / "in", tmp_path / "in" / "out"):
+        for _ in range(2):
+            report = predict([tmp_path / "in"], weights, out=out)
+            assert [image.source.name for image in report.images] == ["x.png"]
+            assert not report.problems
+    with pytest.raises(DataError, match="written by dermseg"):
+        predict([tmp_path / "in" / "out"], weights, out=tmp_path / "elsewhere")
+
+
+def test_a_file_that_dermseg_did_not_write_is_not_replaced(tmp_path, weights):
+    write_lesion(tmp_path / "x.png")
+    truth = tmp_path / "x_mask.png"
+    Image.fromarray(disc(48, 64)).save(truth)
+    before = truth.read_bytes()
+    report = predict([tmp_path / "x.png"], weights, out=tmp_path)
+    assert "did not write" in report.problems[0].reason
+    assert truth.read_bytes() == before
+
+
+def test_rerun_replaces_and_is_deterministic(tmp_path, weights):
+    source = write_lesion(tmp_path / "x.png")
+    first = predict([source], weights, out=tmp_path / "out")
+    content = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    first.images[0].files.probability.unlink()
+    predict([source], weights, out=tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == content
+
+
+def test_interruption_leaves_a_table_of_what_is_finished(tmp_path, weights, monkeypatch):
+    for name in "abc":
+        write_lesion(tmp_path / "in" / f"{name}.png")
+    real = module.read_image
+
+    def interrupt(path):
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        predict([tmp_path / "in"], weights, out=tmp_path / "out")
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        assert [row["mask"] for row in csv.DictReader(file)] == ["a_mask.png"]
+
+
+def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
+    source = write_lesion(tmp_path / "x.png")
+    monkeypatch.setattr(module, "write_outputs", lambda *_: 1 / 0)
+    [problem] = predict([source], weights, out=tmp_path / "out").problems
+    assert "ZeroDivisionError" in problem.reason
+
+
+def test_threshold_is_passed_on(tmp_path, weights):
+    source = write_lesion(tmp_path / "x.png")
+    wide = predict([source], weights, out=tmp_path / "out", threshold=0.001)
+    narrow = predict([source], weights, out=tmp_path / "out2", threshold=0.999)
+    assert wide.images[0].measurements.area > narrow.images[0].measurements.area
+    assert rows(wide)[0]["threshold"] == "0.001"
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file"])
+def test_unwritable_output_is_named(tmp_path, weights, kind):
+    source = write_lesion(tmp_path / "x.png")
+    (tmp_path / "out").write_text("a file")
+    out = tmp_path / "out" if kind == "file" else tmp_path / "out" / "deep"
+    with pytest.raises(DataError, match=r"output folder .* cannot be written"):
+        predict([source], weights, out=out)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes anywhere")
+def test_read_only_output_is_named(tmp_path, weights):
+    source = write_lesion(tmp_path / "x.png")
+    (tmp_path / "out").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(DataError, match="cannot be written"):
+        predict([source], weights, out=tmp_path / "out")
+
+
+def test_missing_weights_are_named_before_anything_is_written(tmp_path):
+    source = write_lesion(tmp_path / "x.png")
+    with pytest.raises(CheckpointError, match="gone"):
+        predict([source], tmp_path / "gone.safetensors", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_quiet_prints_nothing(tmp_path, weights, capsys):
+    predict([write_lesion(tmp_path / "x.png")], weights, out=tmp_path / "out", quiet=True)
+    printed = capsys.readouterr()
+    assert printed.out + printed.err == ""

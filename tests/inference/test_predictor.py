@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+
+from dermseg.data.augment import normalize
+from dermseg.data.images import resize_image
+from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.inference.predictor import Predictor, resolve_device
+
+from .fakes import dark_model, disc, lesion_image
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (48, 131), (301, 200), (1, 1), (3, 500)])
+def test_result_has_the_size_of_the_image_and_its_parts_agree(shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    found = Predictor(dark_model()).predict(image, "there")
+    assert found.probability.shape == found.mask.shape == shape
+    assert found.probability.dtype == np.float32
+    assert found.mask.dtype == bool
+    np.testing.assert_array_equal(found.mask, found.probability >= found.threshold)
+    assert (found.source, found.model, found.threshold) == ("there", "dark_pixels", 0.5)
+
+
+def test_outline_at_native_size_follows_the_lesion():
+    mask = disc(450, 600)
+    found = Predictor(dark_model()).predict(lesion_image(mask)).mask
+    # The network sees 64 x 64 pixels, so an error of a pixel there is about ten here.
+    assert (found & mask).sum() / (found | mask).sum() > 0.97
+
+
+def test_logits_not_probabilities_are_resized():
+    model = dark_model()
+    image = np.random.default_rng(1).integers(0, 256, (100, 90, 3), dtype=np.uint8)
+    batch = torch.tensor(resize_image(image, 64)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = model(normalize(batch, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+        wanted = torch.nn.functional.interpolate(logits, (100, 90), mode="bilinear").sigmoid()[0, 0]
+    np.testing.assert_allclose(Predictor(model).predict(image).probability, wanted.numpy(), atol=1e-6)
+
+
+def test_threshold_is_the_networks_own_unless_given():
+    model = dark_model()
+    model.threshold = 0.9
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    own, lower = Predictor(model).predict(image), Predictor(model, threshold=0.1).predict(image)
+    assert (own.threshold, lower.threshold) == (0.9, 0.1)
+    assert own.mask.sum() < lower.mask.sum()
+
+
+def test_training_mode_does_not_reach_prediction():
+    model = dark_model().train()
+    Predictor(model)
+    assert not model.training
+
+
+def test_broken_weights_are_not_an_empty_mask():
+    model = dark_model()
+    model.steepness.data.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match=r"not finite for x\.png"):
+        Predictor(model).predict(lesion_image(disc(8, 8)), "x.png")
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_other_arrays_are_refused(image):
+    with pytest.raises(DataError, match="read_image"):
+        Predictor(dark_model()).predict(image)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
+def test_threshold_must_be_a_probability(threshold):
+    with pytest.raises(ConfigError, match="threshold"):
+        Predictor(dark_model(), threshold=threshold)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:77", "meta:x"])
+def test_absent_device_is_named(name):
+    with pytest.raises(ConfigError, match=name):
+        resolve_device(name)
+
+
+def test_auto_finds_a_device():
+    assert resolve_device("auto").type in {"cpu", "cuda", "mps"}
