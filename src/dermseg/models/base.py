@@ -24,6 +24,14 @@ class Preprocessing:
     std: tuple[float, float, float] = IMAGENET_STD
     """Standard deviation per channel, divided by."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ConfigError(
+                f"preprocessing size must be a positive whole number of pixels, got {self.size}"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ConfigError(f"preprocessing needs 3 means and 3 positive stds, got {self.mean}, {self.std}")
+
 
 class SegmentationModel(nn.Module, ABC):
     """A network that maps images (B, 3, H, W) to logits (B, 1, H, W), for any H and W of at least one pixel.

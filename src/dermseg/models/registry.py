@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 
-_MODULES = ("vm_unet",)
+_MODULES = ("vm_unet", "xlstm_vmunet")
 """Modules of `dermseg.models` that register networks; imported when a name is first looked up."""
 
 

@@ -1,0 +1,162 @@
+"""One weight file is one network: its tensors, and in the header what is needed to rebuild and use it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import dermseg
+from dermseg.errors import CheckpointError, ConfigError
+from dermseg.files import replacing
+from dermseg.models.base import Preprocessing, SegmentationModel
+from dermseg.models.registry import create_model, model_arguments
+
+HEADER = "dermseg"
+"""Key of the safetensors metadata under which the JSON description stands."""
+PICKLES = frozenset({".ckpt", ".pth", ".pt", ".bin", ".pkl"})
+
+
+def save_model(
+    model: SegmentationModel,
+    path: Path | str,
+    *,
+    threshold: float = 0.5,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a network to one safetensors file, completely or not at all.
+
+    Args:
+        model: A network made by `create_model`.
+        path: Destination, ending in `.safetensors`.
+        threshold: Probability from which a pixel is lesion, chosen on validation images.
+        notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
+
+    Raises:
+        ConfigError: If the path ends otherwise, the model has no name, or the notes do not fit into JSON.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ConfigError(
+            f"{path}: weights are written as safetensors only; let the name end in .safetensors"
+        )
+    if not model.name:
+        raise ConfigError(f"{type(model).__name__} has no name, so it could not be rebuilt; use create_model")
+    description = {
+        "model": model.name,
+        # All of them, not only those given, so that a changed default does not change an old file.
+        "arguments": model_arguments(model.name) | model.arguments,
+        "preprocessing": asdict(model.preprocessing),
+        "threshold": threshold,
+        "dermseg": dermseg.__version__,
+        "notes": dict(notes or {}),
+    }
+    try:
+        header = json.dumps(description)
+    except TypeError as error:
+        raise ConfigError(
+            f"{path}: arguments and notes must be values that JSON can hold: {error}"
+        ) from error
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={HEADER: header})
+
+
+def load_model(path: Path | str) -> SegmentationModel:
+    """Rebuild a network from a file that `save_model` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The network on the CPU, in evaluation mode, with its `preprocessing` and `threshold`.
+
+    Raises:
+        CheckpointError: If the file is absent, damaged, not one of ours, or does not fit the model it names.
+    """
+    path = Path(path)
+    _check_path(path)
+    description, tensors = _read(path)
+    try:
+        model = _rebuild(description)
+        preprocessing = Preprocessing(**_tuples(description["preprocessing"]))
+        threshold = float(description["threshold"])
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold must be in [0, 1], got {threshold}")
+    except KeyError as error:
+        raise CheckpointError(f"{path}: its description lacks {error}; save the model again") from error
+    except (ConfigError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise CheckpointError(
+            f"{path}: this dermseg ({dermseg.__version__}) cannot rebuild it: {error}"
+        ) from error
+    _fit(model, tensors, path)
+    model.preprocessing = preprocessing
+    model.threshold = threshold
+    return model.eval()
+
+
+def _fit(model: SegmentationModel, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = model.state_dict()
+    faults = [f"unknown {key}" for key in tensors if key not in wanted]
+    faults += [f"missing {key}" for key in wanted if key not in tensors]
+    faults += [
+        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise CheckpointError(
+            f"{path}: tensors do not fit the model that the file describes: {'; '.join(faults[:3])}{more}. "
+            "The file was changed after dermseg wrote it; save the model again"
+        )
+    model.load_state_dict(tensors)
+
+
+def _check_path(path: Path) -> None:
+    if path.suffix in PICKLES:
+        raise CheckpointError(
+            f"{path}: files of this kind can run code when opened; weights are read from .safetensors only. "
+            "For a training run, give its model.safetensors; for the authors' own weights, "
+            "use dermseg.models.released (read_released, load_released), then save_model."
+        )
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {kind}; give the path of a .safetensors file written by dermseg")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            description = json.loads(metadata[HEADER])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: damaged, or no safetensors file ({error}); fetch or save it again"
+        ) from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path}: a safetensors file that dermseg did not write (no readable {HEADER!r} in its header); "
+            "for the authors' own weights use dermseg.models.released.load_released"
+        ) from error
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{path}: its description is no JSON object; save the model again")
+    return description, tensors
+
+
+def _rebuild(description: dict[str, Any]) -> SegmentationModel:
+    arguments = _tuples(description["arguments"])
+    if "pretrained" in arguments:
+        arguments["pretrained"] = False  # the weights are in the file: nothing to download
+    return create_model(str(description["model"]), **arguments)
+
+
+def _tuples(values: object) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise TypeError(f"expected a JSON object, got {values!r}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,158 @@
+"""XLSTM-VMUNet: VM-UNet whose multi-scale features pass through an extended LSTM (paper section 3.5).
+
+The paper and the code its authors released differ; `fusion` says which is built, or what lies between:
+
+- "multilevel" is the paper (section 3.5.2, Eq 16). Encoder level F^(l) is the output of stage l before patch
+  merging, at 1/4 to 1/32 of the image, and l is the xLSTM's time. The fused levels feed the decoder: the
+  coarsest as its input, every other as the skip at its own resolution, added after the expansion.
+- "rows" and "released" put the xLSTM behind the logit map of VM-UNet as released. "rows" reads the rows of
+  an image in order; in "released" the images of a batch follow each other in time, as in the released code.
+
+With `xlstm_layers=""` there is no xLSTM (version 1 of Table 2): F_fusion^(l) = F^(l), and logits stay.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from dermseg.errors import ConfigError, DermsegWarning
+from dermseg.layers.fusion import MultiLevelFusion, RowFusion
+from dermseg.layers.xlstm_released import COLUMNS, ReleasedXLSTM
+from dermseg.models.base import SegmentationModel
+from dermseg.models.registry import ModelInfo, register_model
+from dermseg.models.vm_unet import (
+    EncoderMaps,
+    VSSDecoder,
+    VSSEncoder,
+    check_sizes,
+    decode_as_released,
+    init_linear,
+    stage_widths,
+)
+
+FUSIONS = ("multilevel", "rows", "released")
+
+
+@register_model(
+    "xlstm_vmunet",
+    ModelInfo(
+        year=2024,
+        family="Mamba, xLSTM",
+        paper="https://arxiv.org/abs/2411.09363",
+        code="FangZhuoyi/XLSTM-VMUNet",
+        licence="none stated",
+        parameters=27_938_845,
+    ),
+)
+class XLSTMVMUNet(SegmentationModel):
+    """VM-UNet with an xLSTM over its encoder levels, or behind its logits.
+
+    Args:
+        fusion: Where the xLSTM stands: "multilevel", "rows" or "released"; see the top of this file.
+        xlstm_layers: Its blocks, versions 1 to 4 of Table 2: "", "s", "m" or "sm".
+        encoder: "vssm", or the name of a timm model with features at 1/4, 1/8, 1/16 and 1/32 of the image.
+        pretrained: Download ImageNet weights for a timm encoder.
+        width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple of 4, at
+            least 8. A timm encoder's maps are projected to these channels, so it sizes the decoder.
+        depths: VSS blocks per encoder stage, fine to coarse; without effect on a timm encoder.
+        depths_decoder: VSS blocks per decoder stage, coarse to fine.
+        drop_path: Largest drop-path rate of the VSS blocks.
+        state: Size N of the scan's state.
+        fusion_width: Features per time step of the "multilevel" xLSTM.
+        heads: Heads of the xLSTM's blocks; must divide its features per step. The released xLSTM has one.
+
+    Raises:
+        ConfigError: If a value is impossible.
+    """
+
+    def __init__(
+        self,
+        fusion: str = "multilevel",
+        xlstm_layers: str = "sm",
+        encoder: str = "vssm",
+        pretrained: bool = False,
+        width: int = 96,
+        depths: Sequence[int] = (2, 2, 2, 2),
+        depths_decoder: Sequence[int] = (2, 2, 2, 1),
+        drop_path: float = 0.2,
+        state: int = 16,
+        fusion_width: int = 192,
+        heads: int = 4,
+    ) -> None:
+        super().__init__()
+        check_sizes(width, depths, depths_decoder, drop_path, state)
+        _check_fusion(fusion, xlstm_layers, encoder)
+        self.fusion = fusion
+        self.encoder: nn.Module
+        if encoder == "vssm":
+            self.encoder = VSSEncoder(width, depths, drop_path, state).apply(init_linear)
+        else:
+            from dermseg.models.encoders import TimmEncoder  # timm takes seconds to import
+
+            self.encoder = TimmEncoder(encoder, stage_widths(width), pretrained)
+            self.preprocessing = self.encoder.preprocessing
+        self.decoder = VSSDecoder(width, depths_decoder, drop_path, state).apply(init_linear)
+        self.xlstm = self._fusion(fusion, xlstm_layers, stage_widths(width), fusion_width, heads)
+        self.batch_independent = fusion != "released" or not xlstm_layers
+
+    @staticmethod
+    def _fusion(fusion: str, layers: str, widths: Sequence[int], fusion_width: int, heads: int) -> nn.Module:
+        if fusion == "released":
+            return ReleasedXLSTM(layers)
+        if not layers:
+            return nn.Identity()
+        if fusion == "rows":
+            return RowFusion(COLUMNS, layers, heads)
+        return MultiLevelFusion(widths, fusion_width, layers, heads)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Segment standardised images; see `SegmentationModel.forward`.
+
+        Raises:
+            ConfigError: If the shape or type is wrong, or the fusion is "released" and the width not 256.
+        """
+        if self.fusion == "released" and images.shape[-1] != COLUMNS:
+            raise ConfigError(
+                f"fusion='released' takes images {COLUMNS} pixels wide only, got {images.shape[-1]}; "
+                "resize them, or use fusion='multilevel' or 'rows'"
+            )
+        return super().forward(images)
+
+    def forward_padded(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
+        maps: EncoderMaps = self.encoder(images)
+        if self.fusion == "multilevel":
+            return decode_levels(self.decoder, self.xlstm(maps.outputs))
+        if maps.inputs:
+            logits = decode_as_released(self.decoder, maps)
+        else:  # a timm encoder does not give what its stages received
+            logits = decode_levels(self.decoder, maps.outputs)
+        fused: Tensor = self.xlstm(logits) if self.fusion == "rows" else self.xlstm(logits[:, 0])[:, None]
+        return fused
+
+
+def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor]) -> Tensor:
+    """Decode levels (B, H, W, C), given fine to coarse; each is added after the expansion to its size."""
+    *skips, x = levels
+    first, *others = decoder.stages
+    x = first(x)
+    for stage, skip in zip(others, reversed(skips), strict=True):
+        x = stage(x, skip)
+    return decoder.logits(x)
+
+
+def _check_fusion(fusion: str, layers: str, encoder: str) -> None:
+    if fusion not in FUSIONS:
+        raise ConfigError(f"fusion={fusion!r} is unknown; choose one of: {', '.join(FUSIONS)}")
+    if fusion != "released":
+        return
+    if encoder != "vssm":
+        raise ConfigError(f"fusion='released' exists with encoder='vssm' only, not {encoder!r}")
+    neighbours = ", and an image's logits depend on the images before it in its batch" if layers else ""
+    warnings.warn(
+        f"fusion='released' is for loading and checking released checkpoints: it takes images {COLUMNS} "
+        f"pixels wide only{neighbours}. Train with fusion='multilevel' or 'rows'.",
+        DermsegWarning,
+        stacklevel=4,
+    )
