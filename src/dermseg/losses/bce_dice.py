@@ -1,0 +1,57 @@
+"""Binary cross-entropy plus Dice (Eqs 17-18), on logits."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BCEDiceLoss(nn.Module):
+    """Weighted sum of the pixel-wise cross-entropy and one minus the soft Dice of each image (Eqs 17-18).
+
+    Both terms are computed per image and then averaged, so that an image contributes the same whatever
+    else is in its batch. Eq 18 has no smoothing; `smooth` is added to the numerator and the denominator,
+    as the released code does, because without it an image without lesion has no gradient at all.
+
+    Args:
+        bce_weight: lambda_1 of Eq 17.
+        dice_weight: lambda_2 of Eq 17.
+        smooth: Pixels added above and below in the Dice ratio; 1 is negligible beside a real lesion.
+    """
+
+    def __init__(self, bce_weight: float = 1.0, dice_weight: float = 1.0, smooth: float = 1.0) -> None:
+        super().__init__()
+        self.bce_weight = bce_weight
+        self.dice_weight = dice_weight
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of the images of a batch.
+
+        Args:
+            logits: (B, 1, H, W). Half-precision logits are computed in float32.
+            target: (B, 1, H, W), 0 or 1, of any dtype.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        if logits.shape != target.shape:
+            raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ in shape")
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        target = target.to(logits.dtype)
+        return self.bce_weight * self._bce(logits, target) + self.dice_weight * self._dice(logits, target)
+
+    @staticmethod
+    def _bce(logits: Tensor, target: Tensor) -> Tensor:
+        # All images of a batch have the same number of pixels: the mean over pixels is the mean over images.
+        return F.binary_cross_entropy_with_logits(logits, target)
+
+    def _dice(self, logits: Tensor, target: Tensor) -> Tensor:
+        probability = logits.sigmoid().flatten(1)
+        target = target.flatten(1)
+        overlap = (probability * target).sum(1)
+        size = probability.sum(1) + target.sum(1)
+        return (1 - (2 * overlap + self.smooth) / (size + self.smooth)).mean()

@@ -1,0 +1,1 @@
+"""Training: arguments, Lightning module, run folder."""

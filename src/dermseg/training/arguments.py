@@ -1,0 +1,143 @@
+"""Everything that decides a training run. Free of torch, so that `dermseg train --help` answers at once."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dermseg.errors import ConfigError
+
+RUNTIME = frozenset({"out", "resume", "workers", "threads", "device", "time_budget", "cache"})
+"""Fields that do not change the curve: they are free when a run is resumed."""
+
+
+@dataclass
+class TrainArguments:
+    """Arguments of `dermseg train`; the defaults are the paper's (section 4.2).
+
+    What the paper leaves open is chosen here and said at the field.
+
+    Raises:
+        ConfigError: A value is outside its range; the message names the field.
+    """
+
+    model: str = "xlstm_vmunet"
+    """Name of the network; `dermseg models` lists them."""
+
+    model_arguments: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the network that differ from its defaults, e.g. --model_arguments.fusion rows"""
+
+    data: str = "synthetic"
+    """Folder of a data set, or 'synthetic' for drawn images that need no download."""
+
+    layout: Literal["auto", "isic2018_task1", "ph2", "folder"] = "auto"
+    """How the data folder is laid out."""
+
+    synthetic_images: int = 200
+    """Number of images drawn when data is 'synthetic'."""
+
+    split: str | None = None
+    """A split file or the name of a frozen split. By default the seed holds out images."""
+
+    validation: float = 0.1
+    """Share of the images that choose the best epoch, where no split is given."""
+
+    test: float = 0.2
+    """Share of the images that training never touches, where no split is given."""
+
+    size: int = 256
+    """Side of the square training images, in pixels."""
+
+    batch_size: int = 8
+    """Images in a step. A last, smaller batch is left out of the epoch."""
+
+    epochs: int = 150
+    """Passes over the training images."""
+
+    learning_rate: float = 1e-3
+    """Highest learning rate of AdamW."""
+
+    minimum_learning_rate: float = 1e-5
+    """Where the cosine ends (the released code's value; the paper gives none)."""
+
+    warmup_epochs: int = 0
+    """Epochs over which the learning rate first rises linearly."""
+
+    weight_decay: float = 1e-2
+    """Decay of matrices and convolution kernels. Biases, norms and the scan's A_log and D are spared; the
+    released code decays them too."""
+
+    gradient_clip: float | None = None
+    """Largest norm of the gradient; none by default, as in the paper."""
+
+    patience: int | None = None
+    """Stop when the validation Dice has not risen for this many epochs; by default all epochs are trained."""
+
+    augment: bool = True
+    """Flip, rotate, scale and recolour the training images, drawn anew for every image and epoch."""
+
+    seed: int = 0
+    """Same seed, same machine: same curve. It also holds out the images where no split is given."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a CUDA GPU when there is one, else the CPU."""
+
+    precision: Literal["32", "bf16-mixed"] = "32"
+    """Number format of the forward pass."""
+
+    threads: int | None = None
+    """CPU threads; by default all cores."""
+
+    workers: int = 0
+    """Processes that read images. The prepared cache is memory-mapped, so none are needed as a rule."""
+
+    time_budget: float | None = None
+    """Stop after this many minutes, at the end of an epoch; the run can be resumed."""
+
+    cache: Path | None = None
+    """Folder that holds prepared caches and drawn images; by default in the user's cache folder."""
+
+    out: Path | None = None
+    """Run folder for everything this run writes; by default runs/MODEL-TIME."""
+
+    resume: bool = False
+    """Continue the run in `out` from its last epoch, or start it where it has none yet."""
+
+    def __post_init__(self) -> None:
+        self._positive("synthetic_images", "size", "batch_size", "epochs", "learning_rate")
+        self._positive("gradient_clip", "patience", "threads", "time_budget")
+        self._not_negative(
+            "minimum_learning_rate", "warmup_epochs", "weight_decay", "workers", "seed", "test"
+        )
+        if not 0 < self.validation < 1:
+            raise ConfigError(
+                f"validation is {self.validation}; it is a share between 0 and 1, since the best epoch is "
+                "chosen on images that are neither trained on nor tested"
+            )
+        if self.validation + self.test >= 1:
+            raise ConfigError(
+                f"validation {self.validation} and test {self.test} leave no image for training; lower them"
+            )
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ConfigError(
+                f"minimum_learning_rate {self.minimum_learning_rate} is above the learning_rate, "
+                f"{self.learning_rate}"
+            )
+        if self.warmup_epochs >= self.epochs:
+            raise ConfigError(
+                f"warmup_epochs {self.warmup_epochs} must be fewer than epochs, which is {self.epochs}"
+            )
+        if self.resume and self.out is None:
+            raise ConfigError("resume needs the run folder: --resume RUN, or --out RUN --resume")
+
+    def _positive(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ConfigError(f"{name} is {value}; it must be above 0")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not (value >= 0 and math.isfinite(value)):
+                raise ConfigError(f"{name} is {value}; it must not be negative")

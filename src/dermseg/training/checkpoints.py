@@ -1,0 +1,92 @@
+"""Checkpoints that are complete or absent, hold no code, and are found again when a run is resumed."""
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from typing_extensions import override
+
+from dermseg.errors import CheckpointError, DermsegWarning
+from dermseg.files import replacing
+from dermseg.training.history import History
+
+HISTORY = "dermseg_history"
+"""Key of the curve in a checkpoint."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the destination and renames; reads tensors and plain containers only."""
+
+    @override
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write a checkpoint; a kill at any moment leaves the earlier file whole."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    @override
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint without executing anything in it."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the content of a training checkpoint, with tensors on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not one of ours.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        History.from_state(checkpoint[HISTORY])
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist") from error
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
+        raise CheckpointError(f"{path} is damaged or is no training checkpoint ({reason})") from error
+    return checkpoint
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
+    """Return the checkpoint to continue from and the curve up to it; None where no epoch was finished.
+
+    That is last.ckpt, except where the run was killed after best.ckpt and before last.ckpt was written.
+    A damaged last.ckpt is named in a warning and the best epoch takes its place.
+
+    Args:
+        folder: The run's checkpoints folder.
+
+    Raises:
+        CheckpointError: There are checkpoints, but none can be read.
+    """
+    paths = [path for path in (folder / "last.ckpt", folder / "best.ckpt") if path.exists()]
+    readable, damage = [], []
+    for path in paths:
+        try:
+            readable.append((path, History.from_state(read_checkpoint(path)[HISTORY])))
+        except CheckpointError as error:
+            damage.append(str(error))
+    if damage and not readable:
+        raise CheckpointError(f"{'; '.join(damage)}. Delete the checkpoints to start this run afresh")
+    if damage:
+        path, history = readable[0]
+        warnings.warn(
+            f"{damage[0]}; continuing after epoch {len(history.epochs)}, from {path.name}",
+            DermsegWarning,
+            stacklevel=2,
+        )
+    return max(readable, key=lambda found: len(found[1].epochs)) if readable else None

@@ -1,0 +1,106 @@
+"""The words of `dermseg train` become `TrainArguments`: flags over YAML files over a preset over defaults."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from dermseg.errors import ConfigError
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.configuration import overlay, presets, read_preset, read_yaml
+
+
+def parse(words: Sequence[str]) -> TrainArguments:
+    """Return the arguments that command-line words ask for.
+
+    Whatever the order of the words, a flag wins over a `--config` file, that over a `--preset`, and that
+    over the defaults. Of several files the later wins. `--resume RUN` takes the run's own configuration.
+
+    Args:
+        words: The words after `dermseg train`.
+
+    Raises:
+        ConfigError: A word, a name or a value is not understood; the message says which, and in which file.
+        SystemExit: After printing the help that the words ask for.
+    """
+    parser = build_parser()
+    given = _parse_words(parser, words)
+    layers = {}
+    resumed = given.pop("resume", False)
+    if isinstance(resumed, str):
+        given |= {"out": Path(resumed), "resume": True}
+        layers[f"configuration of the run {resumed}"] = _run_configuration(Path(resumed))
+    elif resumed:
+        given["resume"] = True
+    if preset := given.pop("preset", None):
+        layers[f"preset {preset}"] = read_preset(preset)
+    for path in given.pop("config", None) or []:
+        layers[f"configuration {path}"] = read_yaml(Path(path))
+    values: dict[str, Any] = {}
+    for source, layer in layers.items():
+        values = overlay(values, _checked(parser, layer, source))
+    return TrainArguments(**overlay(values, given))
+
+
+def build_parser() -> ArgumentParser:
+    """Return the parser behind `dermseg train --help`."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="dermseg train",
+        description="Train a network. Flags win over --config files, these over --preset.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--preset", choices=presets(), help="Settings that come with the package.")
+    parser.add_argument(
+        "--config", action="append", metavar="YAML", help="File of these options; repeatable."
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="RUN",
+        help="Continue the run in this folder with its own configuration; without a folder, the run "
+        "in --out, which is started where it has no epoch yet.",
+    )
+    parser.add_class_arguments(TrainArguments, None, skip={"resume"})
+    return parser
+
+
+def _parse_words(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    try:
+        given = parser.parse_args(list(words), defaults=False)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{_one_line(error)}. See dermseg train --help") from error
+    return _plain(given)
+
+
+def _checked(parser: ArgumentParser, layer: dict[str, Any], source: str) -> dict[str, Any]:
+    allowed = TrainArguments.__dataclass_fields__.keys() - {"resume"}
+    if unknown := [str(key) for key in layer if key not in allowed]:
+        raise ConfigError(f"{source}: there is no option '{unknown[0]}'. See dermseg train --help")
+    try:
+        return _plain(parser.parse_object(layer, defaults=False))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{source}: {_one_line(error)}") from error
+
+
+def _plain(given: Namespace) -> dict[str, Any]:
+    values = given.as_dict()
+    for key in ("out", "cache"):
+        if values.get(key) is not None:
+            values[key] = Path(values[key])
+    return values
+
+
+def _one_line(error: argparse.ArgumentError) -> str:
+    return " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
+
+
+def _run_configuration(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{folder} is not a run folder: it has no config.yaml. Nothing to resume there")
+    return read_yaml(path)

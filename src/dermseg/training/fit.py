@@ -1,0 +1,107 @@
+"""Lightning's trainer, set up for this task and kept quiet."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lightning.pytorch as pl
+import torch
+from rich.console import Console
+
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.checkpoints import AtomicCheckpointIO
+from dermseg.training.folder import RunFolder
+from dermseg.training.loaders import train_loader, validation_loader
+from dermseg.training.module import SegmentationTask
+from dermseg.training.progress import RunProgress
+from dermseg.training.record import EpochRecord
+from dermseg.training.sources import TrainingImages
+
+
+def fit(
+    arguments: TrainArguments,
+    task: SegmentationTask,
+    images: TrainingImages,
+    run: RunFolder,
+    console: Console,
+) -> EpochRecord:
+    """Train until the last epoch, the end of patience or the end of the time budget.
+
+    Args:
+        arguments: Of the run.
+        task: The network with its loss.
+        images: To train on and to choose the best epoch by.
+        run: Where the run stands.
+        console: For the progress.
+
+    Returns:
+        The record of all epochs of the run.
+
+    Raises:
+        KeyboardInterrupt: The user stopped the run; every finished epoch is kept.
+    """
+    a = arguments
+    record = EpochRecord(run.path, a, run.history)
+    with _quiet():
+        trainer = pl.Trainer(
+            accelerator=accelerator(a.device),
+            devices=1,
+            precision=a.precision,
+            max_epochs=a.epochs,
+            gradient_clip_val=a.gradient_clip,
+            callbacks=[record, RunProgress(console, record.history, a.epochs)],
+            plugins=[AtomicCheckpointIO()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=run.path,
+        )
+        with _interruptible(trainer):
+            trainer.fit(
+                task,
+                train_loader(images.train, len(images.train), a.batch_size, a.seed, a.workers),
+                validation_loader(images.validation, a.batch_size, a.workers),
+                ckpt_path=run.checkpoint,
+                weights_only=True,
+            )
+    return record
+
+
+def accelerator(device: str) -> str:
+    """Name the hardware that `device` asks for; `auto` is a CUDA GPU if there is one, else the CPU."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Lightning prints about its own settings: a user of dermseg did not choose them."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible(trainer: pl.Trainer) -> Iterator[None]:
+    """Turn Lightning's exit on Ctrl-C, which also leaves later Ctrl-C ignored, into KeyboardInterrupt."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from error
+    finally:
+        signal.signal(signal.SIGINT, handler)

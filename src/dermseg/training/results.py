@@ -1,0 +1,105 @@
+"""What a run leaves when it ends: the best weights, its pictures and its summary."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dermseg.data.dataset import CachedPairs
+from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
+from dermseg.files import write_json
+from dermseg.models.base import SegmentationModel
+from dermseg.models.weights import save_model
+from dermseg.training.arguments import RUNTIME, TrainArguments
+from dermseg.training.checkpoints import read_checkpoint
+from dermseg.training.curves import draw_curves
+from dermseg.training.environment import environment
+from dermseg.training.history import History
+from dermseg.training.module import SegmentationTask, per_image_overlap
+from dermseg.training.sources import TrainingImages
+
+SAMPLES = 8
+"""Validation images on the sheet of samples."""
+
+
+def write_results(
+    folder: Path, arguments: TrainArguments, task: SegmentationTask, images: TrainingImages, history: History
+) -> dict[str, Any]:
+    """Write model.safetensors of the best epoch, curves.png, samples.png and, last, summary.json.
+
+    Args:
+        folder: The run folder, with its checkpoints.
+        arguments: Of the run.
+        task: Holds the network; gets the weights of the best epoch.
+        images: Of the run.
+        history: All its epochs.
+
+    Returns:
+        The summary.
+    """
+    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")
+    task.load_state_dict(best["state_dict"])
+    task.eval()
+    summary = _summary(arguments, task.network, images, history)
+    split = {
+        "name": images.split.name,
+        "checksum": images.split.checksum,
+        "train": list(images.split.train),
+        "validation": list(images.split.validation),
+        "test": list(images.split.test),
+    }
+    notes = {**summary, "split": split}
+    save_model(task.network, folder / "model.safetensors", notes=notes)
+    draw_curves(folder / "curves.png", history)
+    _draw_samples(folder / "samples.png", task, images.validation)
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _summary(
+    arguments: TrainArguments, network: SegmentationModel, images: TrainingImages, history: History
+) -> dict[str, Any]:
+    # Weights are passed on with this summary: no path of this machine goes into it.
+    given = {key: value for key, value in asdict(arguments).items() if key not in RUNTIME}
+    given["data"] = images.collection.name
+    return {
+        "model": network.name,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "data": images.collection.name,
+        "images": {"train": len(images.train), "validation": len(images.validation)},
+        "split": {"name": images.split.name, "checksum": images.split.checksum},
+        "epochs": len(history.epochs),
+        "complete": history.is_complete(arguments.epochs, arguments.patience),
+        "best": asdict(history.best),
+        "metrics": "per-image means on the validation images, at training size",
+        "seconds": round(history.seconds, 1),
+        "environment": environment(),
+        "arguments": given,
+    }
+
+
+def _draw_samples(path: Path, task: SegmentationTask, pairs: CachedPairs) -> None:
+    """Draw validation images spread evenly over the list, so that the sheet is the same for every model."""
+    rows = np.unique(np.linspace(0, len(pairs) - 1, SAMPLES).round().astype(int)).tolist()
+    images, masks = (torch.stack(tensors) for tensors in zip(*(pairs[row] for row in rows), strict=True))
+    with torch.inference_mode():
+        logits = task(images.to(task.device)).cpu()
+    dice, _ = per_image_overlap(logits, masks)
+    tiles = [
+        Tile(
+            outlined_thumbnail(
+                image.permute(1, 2, 0).numpy(),
+                [(mask[0].bool().numpy(), TARGET_COLOUR), ((logit[0] > 0).numpy(), PREDICTION_COLOUR)],
+            ),
+            f"{pairs.identifiers[row]}: Dice {score:.3f}",
+        )
+        for row, image, mask, logit, score in zip(rows, images, masks, logits, dice.tolist(), strict=True)
+    ]
+    contact_sheet(
+        tiles,
+        path,
+        title="Validation images at training size",
+        legend=[("prediction", PREDICTION_COLOUR), ("mask", TARGET_COLOUR)],
+    )
