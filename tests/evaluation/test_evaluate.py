@@ -189,6 +189,12 @@ def test_nothing_scored_is_an_error(tmp_path, data):
         evaluate(data, predictions=tmp_path / "predicted", out=tmp_path / "out")
 
 
+def test_an_unwritable_folder_is_found_before_scoring(tmp_path, data, predictions):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DataError, match=r"output folder .*out cannot be written"):
+        evaluate(data, predictions=predictions[0], out=tmp_path / "out")
+
+
 @pytest.mark.parametrize("sources", [{}, {"weights": "w", "predictions": "p"}])
 def test_exactly_one_source_of_masks(tmp_path, data, sources):
     with pytest.raises(ConfigError, match="either weights"):

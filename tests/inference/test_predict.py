@@ -164,6 +164,19 @@ def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
     assert "ZeroDivisionError" in problem.reason
 
 
+def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path, weights):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        write_lesion(tmp_path / "in" / f"{name}.png")
+    except OSError:
+        pytest.skip("this file system takes text only")
+    (tmp_path / "in" / f"{name}.jpg").write_bytes(b"")
+    report = predict([tmp_path / "in"], weights, out=tmp_path / "out")
+    assert len(report.images) == len(report.problems) == 1
+    assert report.images[0].files.mask.exists()
+    assert "caf\N{REPLACEMENT CHARACTER}" in rows(report)[0]["source"]
+
+
 def test_threshold_is_passed_on(tmp_path, weights):
     source = write_lesion(tmp_path / "x.png")
     wide = predict([source], weights, out=tmp_path / "out", threshold=0.001)

@@ -22,6 +22,7 @@ from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, write_report
 from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
+from dermseg.inference.paths import require_writable
 
 
 def evaluate(
@@ -84,6 +85,7 @@ def evaluate(
         source = FolderSource(Path(str(predictions)))
     provenance.update(source.provenance)
 
+    require_writable(Path(out))
     images: list[ScoredImage] = []
     progress = Console(stderr=True, quiet=quiet)
     for pair in track(pairs, "Scoring", console=progress):

@@ -15,6 +15,7 @@ from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import write_json, write_text
+from dermseg.inference.paths import printable
 
 _SHOWN = 12
 """Images on the sheet of the worst ones."""
@@ -44,7 +45,7 @@ def per_image_csv(images: Sequence[ScoredImage]) -> str:
     writer.writerow(["identifier", "height", "width", *names])
     for image in images:
         scores = [getattr(image.scores, name) for name in names]
-        writer.writerow([image.pair.identifier, image.height, image.width, *scores])
+        writer.writerow([printable(image.pair.identifier), image.height, image.width, *scores])
     return text.getvalue()
 
 
@@ -58,9 +59,10 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         "per_image_mean": {name: asdict(interval) for name, interval in evaluation.means.items()},
         "pooled": asdict(evaluation.pooled),
         "share_below_iou_0.65": failures / len(evaluation.images),
-        "worst": [image.pair.identifier for image in evaluation.ranked()[:_SHOWN]],
+        "worst": [printable(image.pair.identifier) for image in evaluation.ranked()[:_SHOWN]],
         "problems": [
-            {"path": str(problem.path), "reason": problem.reason} for problem in evaluation.problems
+            {"path": printable(problem.path), "reason": printable(problem.reason)}
+            for problem in evaluation.problems
         ],
     }
 
@@ -75,21 +77,23 @@ def print_report(evaluation: Evaluation, console: Console) -> None:
     worst = ", ".join(
         f"{image.pair.identifier} ({image.scores.dice:.3f})" for image in evaluation.ranked()[:_LISTED]
     )
-    console.print(f"Worst by Dice: {worst}", markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"Worst by Dice: {worst}"), markup=False, highlight=False, soft_wrap=True)
     if evaluation.problems:
         console.print(f"{len(evaluation.problems):,} not scored:", style="bold red")
     for problem in evaluation.problems:
-        console.print(f"  {problem.path} {problem.reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written to {evaluation.out}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            printable(f"  {problem.path} {problem.reason}"), markup=False, highlight=False, soft_wrap=True
+        )
+    console.print(printable(f"Written to {evaluation.out}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(evaluation: Evaluation) -> Table:
     name = evaluation.provenance["data"]["name"]
     table = Table(title=f"{name}: {len(evaluation.images):,} images")
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     table.add_column("per-image mean", justify="right")
     table.add_column("95 % interval", justify="right")
-    table.add_column("pooled over pixels", justify="right")
+    table.add_column("pooled pixels", justify="right")
     pooled = asdict(evaluation.pooled)
     for metric, label in METRICS.items():
         interval = evaluation.means[metric]
@@ -121,7 +125,7 @@ def _sheet(
                 read_image(image.pair.image),
                 [(read_mask(image.pair.mask), TARGET_COLOUR), (source.mask(image.pair), PREDICTION_COLOUR)],
             ),
-            f"{image.pair.identifier}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
+            f"{printable(image.pair.identifier)}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
         )
         for image in images
     ]

@@ -11,6 +11,7 @@ from dermseg.data.images import IMAGE_SUFFIXES
 from dermseg.data.pairs import Problem
 from dermseg.errors import DataError
 from dermseg.inference.outputs import is_output
+from dermseg.inference.paths import printable
 
 _NAME_BYTES = 200
 """Longest name of a result, so that its endings and temporary names fit the usual 255 bytes."""
@@ -81,11 +82,6 @@ def result_names(images: Sequence[Path]) -> list[str]:
         taken.add(_same(unique))
         names.append(unique)
     return names
-
-
-def printable(path: str | Path) -> str:
-    """Write a path for people and for UTF-8 files: bytes that are no text become a replacement character."""
-    return os.fsencode(path).decode("utf-8", errors="replace")
 
 
 def _expand(argument: str | Path) -> Iterator[Path]:

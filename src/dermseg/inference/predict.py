@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from rich.console import Console
 from rich.progress import track
@@ -16,7 +15,7 @@ from dermseg.data.images import read_image
 from dermseg.data.pairs import Problem, reason_of
 from dermseg.errors import DataError, DermsegError
 from dermseg.files import write_text
-from dermseg.inference.inputs import find_images, printable, result_names
+from dermseg.inference.inputs import find_images, result_names
 from dermseg.inference.outputs import (
     Measurements,
     OutputFiles,
@@ -25,6 +24,7 @@ from dermseg.inference.outputs import (
     output_files,
     write_outputs,
 )
+from dermseg.inference.paths import printable, require_writable
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
 
@@ -105,7 +105,7 @@ def predict(
     folder = Path(out)
     images, problems = find_images(paths)
     predictor = Predictor(load_model(weights), device, threshold)
-    _check_writable(folder)
+    require_writable(folder)
     done: list[PredictedImage] = []
     table = folder / "predictions.csv"
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
@@ -135,18 +135,6 @@ def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> Pred
     segmentation = predictor.predict(image, printable(source))
     write_outputs(segmentation, image, files)
     return PredictedImage(source, files, measure(segmentation), segmentation.threshold, segmentation.model)
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"The output folder {printable(folder)} cannot be written ({error.strerror or error}); "
-            "choose another with --out."
-        ) from error
 
 
 def _reason(error: Exception, source: Path) -> str:
@@ -197,4 +185,4 @@ def _print(report: PredictionReport, console: Console) -> None:
         highlight=False,
     )
     for problem in report.problems:
-        console.print(f"  {printable(problem.path)} {problem.reason}", markup=False, highlight=False)
+        console.print(printable(f"  {problem.path} {problem.reason}"), markup=False, highlight=False)

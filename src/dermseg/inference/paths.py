@@ -1,0 +1,32 @@
+"""Paths as users give them: any name to print, any folder to write to."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from dermseg.errors import DataError
+
+
+def printable(text: str | Path) -> str:
+    """Write a path, or a text with paths in it, as valid UTF-8.
+
+    File systems allow names that are no text; bytes that cannot be decoded become a replacement character.
+    """
+    return os.fsencode(text).decode("utf-8", errors="replace")
+
+
+def require_writable(folder: Path) -> None:
+    """Make an output folder, and find out that it cannot be written before the work instead of after it.
+
+    Raises:
+        DataError: The folder cannot be made, or no file can be written in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"The output folder {printable(folder)} cannot be written ({error.strerror or error}); "
+            "choose another with --out."
+        ) from error
