@@ -88,7 +88,7 @@ class SLSTMBlock(nn.Module):
         normed = self.norm(x)
         recent = F.silu(self.convolution(normed))
         gates = torch.stack((self.W_z(normed), self.W_i(recent), self.W_f(recent), self.W_o(normed)), dim=2)
-        h, _ = slstm(gates.unflatten(-1, (self.heads, -1)), self.R)  # Eqs 6-8
+        h, _ = slstm(_split(gates, self.heads), self.R)  # Eqs 6-8
         h = _normalise_heads(self.head_norm, h)
         y: Tensor = self.down(self.up_left(h) * F.gelu(self.up_right(h)))  # Eq 9
         return y + x  # Eq 10
@@ -142,11 +142,11 @@ class MLSTMBlock(nn.Module):
         normed = self.norm(x)
         left = self.up_left(normed)
         recent = F.silu(self.convolution(left))
-        q = self._split(self.W_q(recent))  # Eq 12
-        k = self._split(self._key(recent))  # Eq 11
-        v = self._split(self.W_v(left))  # Eq 11
+        q = _split(self.W_q(recent), self.heads)  # Eq 12
+        k = _split(self._key(recent), self.heads)  # Eq 11
+        v = _split(self.W_v(left), self.heads)  # Eq 11
         retrieved, _ = mlstm(q, k, v, self.W_i(recent), self.W_f(recent), final_state=False)  # Eqs 11-12
-        h = self._split(torch.sigmoid(self.W_o(left))) * retrieved  # Eq 12
+        h = torch.sigmoid(_split(self.W_o(left), self.heads)) * retrieved  # Eq 12
         h = _normalise_heads(self.head_norm, h) + self.skip * recent
         y: Tensor = self.down(h * F.silu(self.up_right(normed)))
         return y + x
@@ -155,9 +155,6 @@ class MLSTMBlock(nn.Module):
         """W_k x / √d + b_k: Eq 11 does not divide the bias."""
         head_dim = self.W_k.out_features // self.heads
         return F.linear(x, self.W_k.weight / math.sqrt(head_dim), self.W_k.bias)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1))
 
 
 class CausalConvolution(nn.Module):
@@ -180,7 +177,10 @@ class CausalConvolution(nn.Module):
         T = x.shape[1]
         padded = F.pad(x, (0, 0, KERNEL - 1, 0))
         # Four shifted products leave the channels last; nn.Conv1d would transpose there and back.
-        return self.bias + sum(self.weight[step] * padded[:, step : step + T] for step in range(KERNEL))
+        convolved: Tensor = self.bias
+        for step in range(KERNEL):
+            convolved = torch.addcmul(convolved, self.weight[step], padded[:, step : step + T])
+        return convolved
 
 
 def _head_dim(width: int, heads: int) -> int:
@@ -195,7 +195,12 @@ def _start_small(*projections: nn.Linear) -> None:
         nn.init.zeros_(projection.bias)
 
 
+def _split(x: Tensor, heads: int) -> Tensor:
+    """Split the last axis into (heads, head_dim)."""
+    return x.reshape(*x.shape[:-1], heads, -1)
+
+
 def _normalise_heads(norm: nn.GroupNorm, h: Tensor) -> Tensor:
     """Normalise (batch, T, heads, head_dim) over head_dim, per step; return (batch, T, heads * head_dim)."""
     normed: Tensor = norm(h.flatten(0, 1).flatten(1))
-    return normed.unflatten(0, h.shape[:2])
+    return normed.reshape(*h.shape[:2], -1)

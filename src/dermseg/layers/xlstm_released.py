@@ -1,14 +1,14 @@
 """The xLSTM of XLSTM-VMUNet as its authors released it, which is not the one their paper describes.
 
 It exists to load released checkpoints and to measure what the differences do; `xlstm.py` is what the paper
-says. Written from measurements of the released network, which it equals to rounding. What it keeps on purpose:
+says. Written from measurements of the released network, which it equals to rounding. Kept on purpose:
 
-- Time is the *images of a batch*: image t is changed by the images before it. The batch axis of the LSTM is the
-  image's rows, and a feature is one of exactly 256 columns.
-- The "causal convolution" runs along the features (columns, or their 512 projections), with one filter for all.
+- Time is the *images of a batch*: image t is changed by the images before it. The batch axis of the LSTM is
+  the image's rows, and a feature is one of exactly 256 columns.
+- The "causal convolution" runs along the features (columns, or their 512 projections), one filter for all.
 - sLSTM: z and o read the raw input, i and f the normalised and convolved one. Every gate has two biases.
-- mLSTM: the memory is a vector, gates are vectors, and the divisor, one per feature, sums over the rows, so the
-  rows of an image influence each other; it has no floor of 1. 1/√d divides the bias of the keys too.
+- mLSTM: the memory is a vector, gates are vectors, and the divisor, one per feature, sums over the rows, so
+  the rows of an image influence each other; it has no floor of 1. The 1/√d divides the keys' bias too.
 - One head. The stabiliser starts at 0 although there is no past: a forget gate that exceeds the input gate by
   more than about 104 before activation gives NaN.
 

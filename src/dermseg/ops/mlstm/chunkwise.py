@@ -31,7 +31,7 @@ def mlstm(
     """
     # Heads first, so that time and head_dim are the two axes of every matrix.
     inputs = [tensor.transpose(1, 2) for tensor in (q, k, v, i, F.logsigmoid(f))]
-    chunks = list(zip(*(tensor.split(CHUNK, dim=2) for tensor in inputs), strict=True))
+    chunks = list(zip(*(torch.split(tensor, CHUNK, dim=2) for tensor in inputs), strict=True))
     retrieved = []
     for number, (q_c, k_c, v_c, i_c, log_f) in enumerate(chunks):
         log_weight = _log_weights(i_c, log_f)
@@ -72,7 +72,7 @@ def _retrieve(
 def _advance(
     k: Tensor, v: Tensor, weight: Tensor, past: Tensor | None, m: Tensor, state: MLSTMState | None
 ) -> MLSTMState:
-    """State after a chunk; `weight` is that of every step in the memory of the last (batch, heads, length)."""
+    """State after a chunk; `weight` (batch, heads, length) is that of its steps in the last one's memory."""
     weighted = weight[..., None] * k
     C, n = v.mT @ weighted, weighted.sum(-2)
     if past is not None and state is not None:

@@ -71,8 +71,12 @@ def mlstm(
         ConfigError: If shapes do not fit each other, or a dimension is empty.
     """
     batch, T, heads, head_dim = checks.dimensions("mlstm", "q", q, 4)
-    expected = {name: (part, (batch, T, heads, head_dim)) for name, part in (("k", k), ("v", v))}
-    expected |= {name: (part, (batch, T, heads)) for name, part in (("i", i), ("f", f))}
+    expected: dict[str, tuple[Tensor, tuple[int, ...]]] = {
+        "k": (k, (batch, T, heads, head_dim)),
+        "v": (v, (batch, T, heads, head_dim)),
+        "i": (i, (batch, T, heads)),
+        "f": (f, (batch, T, heads)),
+    }
     if state is not None:
         expected["state.C"] = (state.C, (batch, heads, head_dim, head_dim))
         expected["state.n"] = (state.n, (batch, heads, head_dim))

@@ -1,8 +1,12 @@
 """The sLSTM as PyTorch operators over the CPU kernels: autograd, autocast and shapes for compilation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from dermseg.ops import numba_threads
 from dermseg.ops.slstm import kernels
 from dermseg.ops.slstm.state import SLSTMState
 
@@ -29,93 +33,92 @@ def _forward(
     preactivations: Tensor, R: Tensor, c: Tensor, n: Tensor, m: Tensor, h: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return hidden states, final c, n, m, and, if `keep`, activated gates and cells for the backward."""
-    hidden, c_last, n_last, m_last, gates, cells = _outputs(preactivations, c, n, m, keep)
+    hidden, c_last, n_last, m_last, gates, cells = _allocate(preactivations, keep)
     for last, first in ((c_last, c), (n_last, n), (m_last, m)):
         last.copy_(first)
     heads, d = R.shape[1:3]
     by_input = R.permute(1, 3, 0, 2).reshape(heads, d, 4 * d)
-    arrays = (preactivations, by_input, c_last, n_last, m_last, h, hidden, gates, cells)
-    kernels.forward(*(tensor.detach().contiguous().numpy() for tensor in arrays))
+    _run(kernels.forward, hidden, preactivations, by_input, c_last, n_last, m_last, h, hidden, gates, cells)
     return hidden, c_last, n_last, m_last, gates, cells
 
 
 @_forward.register_fake
 def _(
-    preactivations: Tensor, R: Tensor, c: Tensor, n: Tensor, m: Tensor, h: Tensor, keep: bool
+    preactivations: Tensor, _R: Tensor, _c: Tensor, _n: Tensor, _m: Tensor, _h: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _outputs(preactivations, c, n, m, keep)
+    return _allocate(preactivations, keep)
 
 
-def _outputs(
-    preactivations: Tensor, c: Tensor, n: Tensor, m: Tensor, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _allocate(preactivations: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     batch, T, gates, heads, d = preactivations.shape
+    steps = T if keep else 0
     new = preactivations.new_empty
     return (
         new(batch, T, heads, d),
-        c.new_empty(c.shape),
-        n.new_empty(n.shape),
-        m.new_empty(m.shape),
-        new((batch, T, gates, heads, d) if keep else (0, 0, 0, 0, 0)),
-        new((batch, T, 2, heads, d) if keep else (0, 0, 0, 0, 0)),
+        new(batch, heads, d),
+        new(batch, heads, d),
+        new(batch, heads, d),
+        new(batch, steps, gates, heads, d),
+        new(batch, steps, 2, heads, d),
     )
 
 
 @torch.library.custom_op("dermseg::slstm_backward", mutates_args=())
 def _backward(
-    grad_hidden: Tensor,
-    grad_c: Tensor,
-    grad_n: Tensor,
-    grad_m: Tensor,
+    gates: Tensor,
+    cells: Tensor,
+    hidden: Tensor,
     R: Tensor,
     c: Tensor,
     n: Tensor,
     h: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
+    grad_hidden: Tensor,
+    grad_c: Tensor,
+    grad_n: Tensor,
+    grad_m: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of preactivations, R, c, n, m, h."""
     heads, d = R.shape[1:3]
     by_unit = R.transpose(0, 1).reshape(heads, 4 * d, d)
-    first = tuple(grad.clone(memory_format=torch.contiguous_format) for grad in (grad_c, grad_n, grad_m))
-    first_h = torch.zeros_like(first[0])
-    grad_preactivations = torch.empty_like(gates)
-    arrays = (grad_hidden, by_unit, c, n, gates, cells, *first, first_h, grad_preactivations)
-    kernels.backward(*(tensor.detach().contiguous().numpy() for tensor in arrays))
-    previous = torch.cat((h[:, None], hidden[:, :-1]), dim=1)
-    grad_R = torch.einsum("btghj,bthk->ghjk", grad_preactivations, previous)
-    return grad_preactivations, grad_R, *first, first_h
+    grad_gates, grad_c0, grad_n0, grad_m0, grad_h0 = (torch.empty_like(x) for x in (gates, c, c, c, c))
+    for new, old in ((grad_c0, grad_c), (grad_n0, grad_n), (grad_m0, grad_m)):
+        new.copy_(old)
+    grads = (grad_c0, grad_n0, grad_m0, grad_h0, grad_gates)
+    _run(kernels.backward, hidden, grad_hidden, by_unit, c, n, gates, cells, *grads)
+    # One matrix product per head over all steps: (4 d, batch * T) times (batch * T, d).
+    steps = grad_gates.flatten(0, 1).permute(2, 0, 1, 3).flatten(2).mT
+    before = torch.cat((h[:, None], hidden[:, :-1]), dim=1).flatten(0, 1).transpose(0, 1)
+    grad_R = (steps @ before).reshape(heads, 4, d, d).transpose(0, 1).contiguous()
+    return grad_gates, grad_R, grad_c0, grad_n0, grad_m0, grad_h0
 
 
 @_backward.register_fake
 def _(
-    grad_hidden: Tensor,
-    grad_c: Tensor,
-    grad_n: Tensor,
-    grad_m: Tensor,
-    R: Tensor,
-    c: Tensor,
-    n: Tensor,
-    h: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
+    gates: Tensor, _cells: Tensor, _hidden: Tensor, R: Tensor, c: Tensor, *_: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     new = gates.new_empty
     return new(gates.shape), new(R.shape), new(c.shape), new(c.shape), new(c.shape), new(c.shape)
 
 
-def _setup_context(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple) -> None:
+def _run(kernel: Callable[..., None], hidden: Tensor, *tensors: Tensor) -> None:
+    batch, T, heads, d = hidden.shape
+    tiles = -(-batch // kernels.TILE)
+    arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
+    # A step of one unit multiplies 4 d weights, about 8 of them per instruction.
+    numba_threads.run(kernel, heads * tiles, batch * T * heads * d * (d // 2 + 8), *arrays)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ANN401
     _, R, c, n, _, h, _ = inputs
     hidden, _, _, _, gates, cells = output
-    ctx.save_for_backward(R, c, n, h, hidden, gates, cells)
+    ctx.save_for_backward(gates, cells, hidden, R, c, n, h)
+    ctx.mark_non_differentiable(gates, cells)
 
 
-def _differentiate(ctx, grad_hidden: Tensor, grad_c: Tensor, grad_n: Tensor, grad_m: Tensor, *_: Tensor):
-    return *_backward(grad_hidden, grad_c, grad_n, grad_m, *ctx.saved_tensors), None
+def _differentiate(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    return *_backward(*ctx.saved_tensors, *grads[:4]), None
 
 
-_forward.register_autograd(_differentiate, setup_context=_setup_context)
+_forward.register_autograd(_differentiate, setup_context=_remember)
 _forward.register_autocast("cpu", torch.float32)
 _backward.register_autocast("cpu", torch.float32)

@@ -1,89 +1,85 @@
-"""CPU kernels of the sLSTM: all steps of one head for a tile of the batch stay in one core's cache.
+"""Compiled loops of the sLSTM: all steps of one head, for a tile of the batch, stay in one core's cache.
 
-Heads and batch elements are independent, so the parallel loop runs over heads times tiles. Within a tile
-the recurrent products visit one row of weights for all its batch elements before the next row.
+Heads and batch elements are independent, so a task is one head of one tile. Within a tile the recurrent
+products visit four rows of weights for all its batch elements before the next four. Loops touch few arrays
+each, because LLVM vectorises a loop only if it can afford to check that none of them overlap.
 """
 
-import numba
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from dermseg.ops.numba_math import compiled, exp2, inlined
+
+Array = NDArray[np.floating[Any]]
 
 TILE = 8  # batch elements that share one pass over the recurrent weights
 
 
-# Contraction lets a multiply and an add become one instruction; infinities and NaN keep their meaning.
-@numba.njit(parallel=True, cache=True, fastmath={"contract"}, error_model="numpy")
+@compiled
 def forward(
+    first: int,
+    last: int,
     preactivations: Array,
     R: Array,
     c: Array,
     n: Array,
     m: Array,
-    first: Array,
+    h: Array,
     hidden: Array,
     gates: Array,
     cells: Array,
 ) -> None:
-    """Run the recurrence; `c`, `n` and `m` are replaced by the final state.
+    """Run tasks `first` to `last` - 1 of the recurrence; `c`, `n` and `m` become the final state.
 
     Args:
+        first: Task to begin with, of heads * tiles.
+        last: Task to stop before.
         preactivations: (batch, T, 4, heads, d), order z, i, f, o.
-        R: Weights with the gate units last (heads, d, 4 d): `h @ R[head]`.
+        R: Weights with the gate units last (heads, d, 4 d), for `h @ R[head]`.
         c: Cell (batch, heads, d), overwritten.
         n: Normaliser (batch, heads, d), overwritten.
         m: Stabiliser (batch, heads, d), overwritten.
-        first: Hidden state before the first step (batch, heads, d).
+        h: Hidden state before the first step (batch, heads, d).
         hidden: Output (batch, T, heads, d).
-        gates: Output, activated gates for the backward pass (batch, T, 4, heads, d), or empty.
-        cells: Output, c and n of every step (batch, T, 2, heads, d), or empty.
+        gates: Output for the backward pass, activated gates (batch, T, 4, heads, d), or empty.
+        cells: Output for the backward pass, c and n of every step (batch, T, 2, heads, d), or empty.
     """
     batch, T, _, heads, d = preactivations.shape
-    keep = gates.size > 0
-    one = preactivations.dtype.type(1)
-    for task in numba.prange(heads * ((batch + TILE - 1) // TILE)):
+    total = np.empty((TILE, 4, d), preactivations.dtype)
+    flat = total.reshape(TILE, 4 * d)
+    for task in range(first, last):
         head = task % heads
         start = task // heads * TILE
         size = min(TILE, batch - start)
-        total = np.empty((size, 4 * d), preactivations.dtype)
         for t in range(T):
             for b in range(size):
                 for gate in range(4):
-                    for j in range(d):
-                        total[b, gate * d + j] = preactivations[start + b, t, gate, head, j]
-            previous = (
-                first[start : start + size, head] if t == 0 else hidden[start : start + size, t - 1, head]
-            )
-            _add_product(total, previous, R[head])
+                    _copy(total[b, gate], preactivations[start + b, t, gate, head])
+            before = h[start : start + size, head] if t == 0 else hidden[start : start + size, t - 1, head]
+            if t > 0 or np.any(before):
+                _add_product(flat[:size], before, R[head])
             for b in range(size):
                 e = start + b
-                for j in range(d):
-                    z = _tanh(total[b, j], one)
-                    o = one / (one + np.exp(-total[b, 3 * d + j]))
-                    # Of the two gates divided by e^m, one is exactly 1.
-                    difference = total[b, 2 * d + j] + m[e, head, j] - total[b, d + j]
-                    smaller = np.exp(-abs(difference))
-                    if difference > 0:
-                        i, f = smaller, one
-                        m[e, head, j] += total[b, 2 * d + j]
-                    else:
-                        i, f = one, smaller
-                        m[e, head, j] = total[b, d + j]
-                    c[e, head, j] = f * c[e, head, j] + i * z
-                    n[e, head, j] = f * n[e, head, j] + i
-                    hidden[e, t, head, j] = o * c[e, head, j] / n[e, head, j]
-                    if keep:
-                        gates[e, t, 0, head, j] = z
-                        gates[e, t, 1, head, j] = i
-                        gates[e, t, 2, head, j] = f
-                        gates[e, t, 3, head, j] = o
-                        cells[e, t, 0, head, j] = c[e, head, j]
-                        cells[e, t, 1, head, j] = n[e, head, j]
+                z, i, f, o = total[b, 0], total[b, 1], total[b, 2], total[b, 3]
+                _tanh(z)
+                _stabilise(i, f, m[e, head])
+                _sigmoid(o)
+                _remember(c[e, head], z, i, f)
+                _accumulate(n[e, head], i, f)
+                _emit(hidden[e, t, head], o, c[e, head], n[e, head])
+                if gates.size > 0:
+                    for gate in range(4):
+                        _copy(gates[e, t, gate, head], total[b, gate])
+                    _copy(cells[e, t, 0, head], c[e, head])
+                    _copy(cells[e, t, 1, head], n[e, head])
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract"}, error_model="numpy")
+@compiled
 def backward(
+    first: int,
+    last: int,
     grad_hidden: Array,
     R: Array,
     c: Array,
@@ -96,9 +92,11 @@ def backward(
     grad_h: Array,
     grad_preactivations: Array,
 ) -> None:
-    """Run the recurrence backwards; `grad_c` ... `grad_h` turn from final-state to initial-state gradients.
+    """Run tasks `first` to `last` - 1 backwards; `grad_c` to `grad_h` become those of the initial state.
 
     Args:
+        first: Task to begin with, of heads * tiles.
+        last: Task to stop before.
         grad_hidden: Gradient of every hidden state (batch, T, heads, d).
         R: Weights with the gate units first (heads, 4 d, d).
         c: Cell before the first step (batch, heads, d).
@@ -108,80 +106,150 @@ def backward(
         grad_c: Gradient of the final cell (batch, heads, d), overwritten.
         grad_n: Gradient of the final normaliser, overwritten.
         grad_m: Gradient of the final stabiliser, overwritten.
-        grad_h: Zeros; overwritten.
+        grad_h: Output (batch, heads, d).
         grad_preactivations: Output (batch, T, 4, heads, d).
     """
     batch, T, heads, d = grad_hidden.shape
-    one = grad_hidden.dtype.type(1)
-    half = grad_hidden.dtype.type(0.5)
-    for task in numba.prange(heads * ((batch + TILE - 1) // TILE)):
+    total = np.empty((TILE, 4 * d), grad_hidden.dtype)
+    recurrent = np.empty((TILE, d), grad_hidden.dtype)
+    for task in range(first, last):
         head = task % heads
         start = task // heads * TILE
         size = min(TILE, batch - start)
-        total = np.empty((size, 4 * d), grad_hidden.dtype)
-        recurrent = np.zeros((size, d), grad_hidden.dtype)
+        recurrent[:size] = 0
         for t in range(T - 1, -1, -1):
             for b in range(size):
                 e = start + b
-                for j in range(d):
-                    z = gates[e, t, 0, head, j]
-                    i = gates[e, t, 1, head, j]
-                    f = gates[e, t, 2, head, j]
-                    o = gates[e, t, 3, head, j]
-                    c_last = cells[e, t - 1, 0, head, j] if t > 0 else c[e, head, j]
-                    n_last = cells[e, t - 1, 1, head, j] if t > 0 else n[e, head, j]
-                    scale = one / cells[e, t, 1, head, j]
-                    quotient = cells[e, t, 0, head, j] * scale
-                    dh = grad_hidden[e, t, head, j] + recurrent[b, j]
-                    dc = grad_c[e, head, j] + dh * o * scale
-                    dn = grad_n[e, head, j] - dh * o * scale * quotient
-                    d_log_i = (dc * z + dn) * i
-                    d_log_f = (dc * c_last + dn * n_last) * f
-                    # m is the larger logarithm: what it receives goes there, halved when they are equal.
-                    dm = grad_m[e, head, j] - d_log_i - d_log_f
-                    share = half if i == f else (one if f > i else one - one)
-                    d_log_f += share * dm
-                    total[b, j] = dc * i * (one - z * z)
-                    total[b, d + j] = d_log_i + (one - share) * dm
-                    total[b, 2 * d + j] = d_log_f
-                    total[b, 3 * d + j] = dh * quotient * o * (one - o)
-                    grad_c[e, head, j] = dc * f
-                    grad_n[e, head, j] = dn * f
-                    grad_m[e, head, j] = d_log_f
+                _differentiate(
+                    total[b],
+                    grad_hidden[e, t, head],
+                    recurrent[b],
+                    gates[e, t, :, head],
+                    cells[e, t, :, head],
+                    cells[e, t - 1, 0, head] if t > 0 else c[e, head],
+                    cells[e, t - 1, 1, head] if t > 0 else n[e, head],
+                    grad_c[e, head],
+                    grad_n[e, head],
+                    grad_m[e, head],
+                )
                 for gate in range(4):
-                    for j in range(d):
-                        grad_preactivations[e, t, gate, head, j] = total[b, gate * d + j]
-            recurrent[:] = 0
-            _add_product(recurrent, total, R[head])
+                    _copy(grad_preactivations[e, t, gate, head], total[b, gate * d : (gate + 1) * d])
+            recurrent[:size] = 0
+            _add_product(recurrent[:size], total[:size], R[head])
         for b in range(size):
-            for j in range(d):
-                grad_h[start + b, head, j] = recurrent[b, j]
+            _copy(grad_h[start + b, head], recurrent[b])
 
 
-@numba.njit(cache=True, fastmath={"contract"}, inline="always")
-def _tanh(x: float, one: float) -> float:
-    """Hyperbolic tangent by one exponential; absolute error of a few units of the last place of 1."""
-    e = np.exp(-2 * abs(x))
-    return np.copysign((one - e) / (one + e), x)
+@inlined
+def _differentiate(
+    total: Array,
+    grad_hidden: Array,
+    recurrent: Array,
+    gates: Array,
+    cells: Array,
+    c_before: Array,
+    n_before: Array,
+    grad_c: Array,
+    grad_n: Array,
+    grad_m: Array,
+) -> None:
+    """Gradients of one step of one batch element: `total` receives those of z, i, f, o before activation."""
+    d = recurrent.size
+    zero, half, one = total.dtype.type(0), total.dtype.type(0.5), total.dtype.type(1)
+    for j in range(d):
+        z, i, f, o = gates[0, j], gates[1, j], gates[2, j], gates[3, j]
+        scale = one / cells[1, j]
+        quotient = cells[0, j] * scale
+        dh = grad_hidden[j] + recurrent[j]
+        dc = grad_c[j] + dh * o * scale
+        dn = grad_n[j] - dh * o * scale * quotient
+        d_log_i = (dc * z + dn) * i
+        d_log_f = (dc * c_before[j] + dn * n_before[j]) * f
+        # m is the larger of two logarithms, the one whose gate is 1: what m receives goes there, or half to
+        # each where they are equal, as in torch.maximum.
+        dm = grad_m[j] - d_log_i - d_log_f
+        share = half if i == f else (one if f > i else zero)
+        total[j] = dc * i * (one - z * z)
+        total[d + j] = d_log_i + (one - share) * dm
+        total[2 * d + j] = d_log_f + share * dm
+        total[3 * d + j] = dh * quotient * o * (one - o)
+        grad_c[j] = dc * f
+        grad_n[j] = dn * f
+        grad_m[j] = d_log_f + share * dm
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@inlined
 def _add_product(total: Array, left: Array, right: Array) -> None:
-    """Add `left @ right` to `total`; four rows of `right` per visit to a row of `total`.
-
-    The order of additions in one row does not depend on how many rows there are.
-    """
+    """Add `left @ right` to `total`. A row's additions come in the same order however many rows there are."""
     rows, inner = left.shape
     columns = right.shape[1]
     whole = inner - inner % 4
     for k in range(0, whole, 4):
+        r0, r1, r2, r3 = right[k], right[k + 1], right[k + 2], right[k + 3]
         for b in range(rows):
+            row = total[b]
             x0, x1, x2, x3 = left[b, k], left[b, k + 1], left[b, k + 2], left[b, k + 3]
             for j in range(columns):
-                total[b, j] += (
-                    x0 * right[k, j] + x1 * right[k + 1, j] + x2 * right[k + 2, j] + x3 * right[k + 3, j]
-                )
+                row[j] += x0 * r0[j] + x1 * r1[j] + x2 * r2[j] + x3 * r3[j]
     for k in range(whole, inner):
         for b in range(rows):
             for j in range(columns):
                 total[b, j] += left[b, k] * right[k, j]
+
+
+@inlined
+def _copy(to: Array, source: Array) -> None:
+    for j in range(to.size):
+        to[j] = source[j]
+
+
+@inlined
+def _tanh(x: Array) -> None:
+    """Replace x by tanh x, to a few units in the last place of 1."""
+    one, slope = x.dtype.type(1), x.dtype.type(-2 * np.log2(np.e))
+    for j in range(x.size):
+        e = exp2(abs(x[j]) * slope)
+        positive = (one - e) / (one + e)
+        x[j] = positive if x[j] >= 0 else -positive
+
+
+@inlined
+def _sigmoid(x: Array) -> None:
+    """Replace x by 1 / (1 + e^-x)."""
+    one, slope = x.dtype.type(1), x.dtype.type(-np.log2(np.e))
+    for j in range(x.size):
+        x[j] = one / (one + exp2(x[j] * slope))
+
+
+@inlined
+def _stabilise(i: Array, f: Array, m: Array) -> None:
+    """Replace the input and forget gates by their exponentials over e^m, after updating m."""
+    one, slope = i.dtype.type(1), i.dtype.type(-np.log2(np.e))
+    for j in range(i.size):
+        past = f[j] + m[j]
+        difference = past - i[j]
+        m[j] = past if difference > 0 else i[j]
+        smaller = exp2(abs(difference) * slope)  # the larger of the two is exactly 1
+        i[j] = smaller if difference > 0 else one
+        f[j] = one if difference > 0 else smaller
+
+
+@inlined
+def _remember(c: Array, z: Array, i: Array, f: Array) -> None:
+    """Eq 6."""
+    for j in range(c.size):
+        c[j] = f[j] * c[j] + i[j] * z[j]
+
+
+@inlined
+def _accumulate(n: Array, i: Array, f: Array) -> None:
+    """Eq 7."""
+    for j in range(n.size):
+        n[j] = f[j] * n[j] + i[j]
+
+
+@inlined
+def _emit(hidden: Array, o: Array, c: Array, n: Array) -> None:
+    """Eq 8."""
+    for j in range(hidden.size):
+        hidden[j] = o[j] * c[j] / n[j]
