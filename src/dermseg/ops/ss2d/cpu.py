@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dermseg.ops import numba_threads
 from dermseg.ops.ss2d import kernels
-from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, GROUP
+from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, blocks_of, groups_of
 
 
 def ss2d_scan(
@@ -42,7 +42,7 @@ def _outputs(
 ) -> tuple[Tensor, Tensor]:
     batch, height, width, channels = x.shape
     directions, _, states = A.shape
-    chunks, blocks = -(-height * width // CHUNK), -(-channels // BLOCK)
+    chunks, blocks = (height * width + CHUNK - 1) // CHUNK, blocks_of(channels)
     starts = x.new_empty(batch, directions, chunks, blocks, states, BLOCK)
     return x.new_empty(x.shape), starts
 
@@ -60,10 +60,10 @@ def _scan_backward(
     delta_bias: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     batch = len(x)
-    groups = -(-x.shape[-1] // (BLOCK * GROUP))
+    groups = groups_of(x.shape[-1])
     x_grad, delta_grad = x.new_empty(x.shape), x.new_empty(delta.shape)
     A_grad, D_grad, bias_grad = (x.new_empty(batch, *t.shape) for t in (A, D, delta_bias))
-    B_grad, C_grad = (x.new_zeros(groups, *_by_pixel(t).shape) for t in (B, C))
+    B_grad, C_grad = (x.new_empty(groups, *_by_pixel(t).shape) for t in (B, C))
     _run(
         kernels.backward,
         (x, delta, A, B, C, D, delta_bias),
@@ -108,7 +108,7 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
     views = (_by_pixel(x)[:, :, None], _by_pixel(delta), A, _by_pixel(B), _by_pixel(C), D, delta_bias)
     numba_threads.run(
         kernel,
-        batch * -(-channels // (BLOCK * GROUP)),
+        batch * groups_of(channels),
         delta.numel() * A.shape[-1],
         _orders(height, width, len(A)),
         *(tensor.numpy() for tensor in (*views, *outputs)),
