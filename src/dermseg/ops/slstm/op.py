@@ -1,5 +1,6 @@
 """The sLSTM's public function: checks its inputs, chooses a back-end, settles the types."""
 
+import torch
 from torch import Tensor
 
 from dermseg.ops import checks
@@ -49,5 +50,6 @@ def slstm(preactivations: Tensor, R: Tensor, state: SLSTMState | None = None) ->
 
         hidden, state = cpu.slstm(*inputs)
     else:
-        hidden, state = reference.slstm(*inputs)
+        with torch.autocast(preactivations.device.type, enabled=False):
+            hidden, state = reference.slstm(*inputs)
     return hidden.to(preactivations.dtype), state
