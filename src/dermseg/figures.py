@@ -116,7 +116,10 @@ def contact_sheet(
 
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    figure = Figure(figsize=(3 * columns, 3.2 * rows + 0.9), layout="constrained", facecolor="white")
+    tallest = max(tile.picture.shape[0] / tile.picture.shape[1] for tile in tiles)
+    # Inches: 0.45 for the two lines of a tile's title, 0.9 for heading and legend.
+    height = rows * (3 * min(tallest, 2.0) + 0.45) + 0.9
+    figure = Figure(figsize=(3 * columns, height), layout="constrained", facecolor="white")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

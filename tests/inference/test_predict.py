@@ -34,7 +34,7 @@ def overlap(a, b):
 def test_files_and_table_agree(tmp_path, weights):
     mask = disc(200, 300)
     source = write_lesion(tmp_path / "in" / "mole.png", mask)
-    report = predict([source], weights, out=tmp_path / "out")
+    report = predict(source, weights, out=tmp_path / "out")
     assert not report.problems
     [row] = rows(report)
     assert tuple(row) == COLUMNS

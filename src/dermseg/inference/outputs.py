@@ -1,5 +1,6 @@
 """Files and measurements of one segmentation."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,8 +130,11 @@ def write_overlay(segmentation: Segmentation, image: NDArray[np.uint8], path: Pa
 def is_output(path: Path) -> bool:
     """Tell whether a file is a picture that this package wrote, by the mark in its header."""
     try:
-        with Image.open(path) as image:
-            mark = image.info.get("Software") or image.info.get("comment")
+        with warnings.catch_warnings():
+            # Pillow warns of large images; whether one is too large is for the reader to say.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                mark = image.info.get("Software") or image.info.get("comment")
     except Exception:
         # Whatever is wrong with the file, it is not one of ours; reading it as an input will say more.
         return False

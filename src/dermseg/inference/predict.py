@@ -74,7 +74,7 @@ class PredictionReport:
 
 
 def predict(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     weights: str | Path,
     *,
     out: str | Path,
@@ -89,7 +89,7 @@ def predict(
     also when the run is interrupted.
 
     Args:
-        paths: Image files, folders (searched with their sub-folders) or glob patterns; see
+        paths: Image files, folders (searched with their sub-folders) or glob patterns, one or several; see
             `dermseg.inference.inputs.find_images`.
         weights: Weight file, as `dermseg.models.weights.load_model` takes it.
         out: Folder for the results.
@@ -103,7 +103,7 @@ def predict(
         ConfigError: The device is not there, or the threshold is not a probability.
     """
     folder = Path(out)
-    images, problems = find_images(paths)
+    images, problems = find_images([paths] if isinstance(paths, (str, Path)) else paths)
     predictor = Predictor(load_model(weights), device, threshold)
     require_writable(folder)
     done: list[PredictedImage] = []
