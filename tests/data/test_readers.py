@@ -155,7 +155,7 @@ class TestUnusableFolders:
             read_collection(tmp_path, "folder")
 
     def test_wrong_layout_has_no_pair(self, folder):
-        with pytest.raises(DataError, match="no usable pair.*Found: nothing"):
+        with pytest.raises(DataError, match=r"no usable pair.*Found: nothing"):
             read_collection(folder, "isic2018_task1")
 
     def test_missing_folder_and_file(self, tmp_path):

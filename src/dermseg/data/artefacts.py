@@ -4,6 +4,8 @@ Each function takes a float image (side, side, 3) with values in [0, 1] and a ge
 image. Lengths are shares of the side, so a picture looks the same at any size.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -56,7 +58,7 @@ def add_bubbles(image: FloatArray, generator: np.random.Generator, count: int) -
     """Put `count` air bubbles on the image: rims that are light towards one side and dark away from it."""
     side = len(image)
     result = image.copy()
-    light = generator.uniform(0, 2 * np.pi)
+    direction = generator.uniform(0, 2 * np.pi)
     for _ in range(count):
         radius = generator.uniform(0.008, 0.035)
         x, y = generator.uniform(0, 1, 2)
@@ -66,7 +68,7 @@ def add_bubbles(image: FloatArray, generator: np.random.Generator, count: int) -
         dx, dy = (dx + 0.5) / side - x, (dy + 0.5) / side - y
         distance = np.hypot(dx, dy)
         rim = np.exp(-(((distance - radius) / (0.22 * radius)) ** 2))
-        facing = (dx * np.cos(light) + dy * np.sin(light)) / (distance + 1e-6)
+        facing = (dx * np.cos(direction) + dy * np.sin(direction)) / (distance + 1e-6)
         result[rows, columns] += (strength * rim * (0.3 + facing))[..., None].astype(np.float32)
     return np.clip(result, 0, 1)
 
@@ -76,11 +78,13 @@ def add_vignette(image: FloatArray, generator: np.random.Generator, hard: bool) 
     places = (np.arange(len(image), dtype=np.float32) + 0.5) / len(image) - 0.5
     x, y = places - generator.normal(0, 0.03), places - generator.normal(0, 0.03)
     distance = np.hypot(x[None, :], y[:, None])
+    light: NDArray[Any]
     if hard:
-        light = 1 / (1 + np.exp((distance - generator.uniform(0.55, 0.63)) / 0.008))
+        light = 1 / (1 + np.exp((distance - generator.uniform(0.58, 0.68)) / 0.008))
     else:
         light = 1 - generator.uniform(0.3, 1.3) * np.clip(distance - 0.25, 0, None) ** 2 * 2.5
-    return (image * np.clip(light, 0, 1)[..., None]).astype(np.float32)
+    shade: FloatArray = np.clip(light, 0, 1)[..., None].astype(np.float32)
+    return image * shade
 
 
 class _Layer:
@@ -107,7 +111,7 @@ class _Layer:
 
     def coverage(self) -> FloatArray:
         """Give the share of each pixel that is covered, (side, side)."""
-        return np.asarray(self.canvas.reduce(_SUPERSAMPLING), np.float32) / 255
+        return np.asarray(np.asarray(self.canvas.reduce(_SUPERSAMPLING)) / 255, np.float32)
 
     def _polyline(self, places: NDArray[np.float64], thickness: float) -> None:
         scale = self.side * _SUPERSAMPLING
@@ -115,8 +119,8 @@ class _Layer:
 
 
 def _blend(image: FloatArray, opacity: FloatArray, colour: NDArray[np.float64]) -> FloatArray:
-    share = opacity[..., None]
-    return image * (1 - share) + share * colour.astype(np.float32)
+    ink: FloatArray = colour.astype(np.float32)
+    return image + opacity[..., None] * (ink - image)
 
 
 def _window(place: float, reach: float, side: int) -> slice:

@@ -31,6 +31,8 @@ class Augmentation:
     """Largest relative change of the distance to the pixel's own grey."""
     hue: float = 0.05
     """Largest turn of the colours about the grey axis, in full turns."""
+    mirror: bool = True
+    """Mirror half of the images left to right, and half upside down."""
 
 
 DEFAULT = Augmentation()
@@ -59,8 +61,7 @@ def augment(
     """
     # One row of draws per image, in [-1, 1).
     draws = torch.rand(len(images), 10, generator=generator) * 2 - 1
-    grid = F.affine_grid(_geometry(draws[:, :6], augmentation), list(images.shape), align_corners=False)
-    grid = grid.to(images.device)
+    grid = _grid(_geometry(draws[:, :6], augmentation).to(images.device), images.shape[2], images.shape[3])
     moved = F.grid_sample(images.float(), grid, "bilinear", "reflection", align_corners=False)
     moved_masks = F.grid_sample(masks.float(), grid, "nearest", "reflection", align_corners=False)
     coloured = _colour(moved, draws[:, 6:].to(images.device), augmentation)
@@ -79,7 +80,7 @@ def _geometry(draws: Tensor, augmentation: Augmentation) -> Tensor:
 
     Columns: mirror, turn upside down, angle, zoom, shift along x, shift along y. Places are in [-1, 1].
     """
-    mirror, flip = draws[:, 0].sign(), draws[:, 1].sign()
+    mirror, flip = draws[:, :2].sign().unbind(dim=1) if augmentation.mirror else torch.ones(2, len(draws))
     angle = draws[:, 2] * math.radians(augmentation.rotation)
     zoom = (1 + augmentation.scale) ** draws[:, 3]
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
@@ -89,6 +90,22 @@ def _geometry(draws: Tensor, augmentation: Augmentation) -> Tensor:
         torch.stack([mirror * sin, flip * cos, shift[:, 1]], dim=1),
     ]
     return torch.stack(rows, dim=1)
+
+
+def _grid(maps: Tensor, height: int, width: int) -> Tensor:
+    """Apply maps (B, 2, 3) to the middle of every pixel: (B, height, width, 2).
+
+    The same as `affine_grid`, whose product of 3-vectors takes as long as the sampling itself on a CPU.
+    """
+    x, y = (_middles(side, maps.device) for side in (width, height))
+    along_x = maps[:, None, :, 0] * x[:, None]
+    along_y = maps[:, None, :, 1] * y[:, None] + maps[:, None, :, 2]
+    return along_y[:, :, None] + along_x[:, None]
+
+
+def _middles(side: int, device: torch.device) -> Tensor:
+    """Places of the middles of `side` pixels, in [-1, 1]."""
+    return (torch.arange(side, device=device) * 2 + 1) / side - 1
 
 
 def _colour(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:

@@ -175,7 +175,7 @@ def load_split(source: str | Path) -> Split:
             text = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
-                f"No split {source}: neither one of {', '.join(frozen_splits())} nor a readable file ({error})."
+                f"No split {source}: it is none of {', '.join(frozen_splits())} and not a file ({error})."
             ) from error
     return _parse(text, source)
 
@@ -192,8 +192,10 @@ def _parse(text: str, source: str | Path) -> Split:
     try:
         content = json.loads(text)
         sides = {side: content[side] for side in SIDES}
-        if not all(isinstance(value, str) for side in sides.values() for value in side):
-            raise TypeError("identifiers must be strings")
+        if not all(
+            isinstance(side, list) and all(isinstance(name, str) for name in side) for side in sides.values()
+        ):
+            raise TypeError("sides must be lists of strings")
         split = Split(
             name=str(content["name"]),
             origin=dict(content.get("origin", {})),

@@ -6,12 +6,13 @@ exercise a segmenter, not to stand for patients: scores on these images say noth
 """
 
 import json
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from dermseg.data.artefacts import FloatArray, add_bubbles, add_hair, add_ruler, add_vignette
@@ -22,10 +23,9 @@ from dermseg.files import replacing, write_json
 VERSION = 1
 """Raised when the same seed draws other pictures; folders of other versions are drawn anew."""
 
-# Absorbance of red, green and blue light at density 1.
-_MELANIN = np.array([0.70, 1.05, 1.35], np.float32)
-_DEEP_MELANIN = np.array([1.15, 0.95, 0.62], np.float32)
-_BLOOD = np.array([0.05, 0.42, 0.34], np.float32)
+# Absorbance of red, green and blue light by shallow melanin (brown), deep melanin (blue) and blood, each at
+# density 1.
+_PIGMENTS = np.array([[0.60, 1.05, 1.50], [1.15, 0.95, 0.65], [0.06, 0.40, 0.33]], np.float32)
 
 _MINIMUM_SIZE = 16
 
@@ -76,8 +76,8 @@ def draw_lesion(size: int, generator: np.random.Generator) -> tuple[NDArray[np.u
         its border is blurred, ends.
     """
     mask, depth = _outline(size, generator)
-    absorbance = _skin(size, generator) + _lesion(mask, depth, generator)
-    image = np.exp(-absorbance)
+    densities = _skin(size, generator) + _lesion(mask, depth, generator)
+    image = np.exp(-np.einsum("pyx,pc->yxc", densities, _PIGMENTS, optimize=True))
     if generator.random() < 0.5:
         image = add_hair(image, generator, int(generator.integers(1, 25)))
     if generator.random() < 0.25:
@@ -85,21 +85,21 @@ def draw_lesion(size: int, generator: np.random.Generator) -> tuple[NDArray[np.u
     if generator.random() < 0.25:
         image = add_bubbles(image, generator, int(generator.integers(1, 9)))
     if generator.random() < 0.4:
-        image = add_vignette(image, generator, hard=generator.random() < 0.2)
+        image = add_vignette(image, generator, hard=generator.random() < 0.15)
     return _photograph(image, generator), mask
 
 
 def _outline(size: int, generator: np.random.Generator) -> tuple[NDArray[np.bool_], FloatArray]:
     """Draw a lesion's mask, and how deep inside it each pixel is (0 at the border, about 1 in the middle)."""
-    radius = float(np.clip(generator.lognormal(np.log(0.24), 0.35), 0.1, 0.42))
+    radius = float(np.clip(generator.lognormal(math.log(0.22), 0.45), 0.08, 0.45))
     aspect = generator.uniform(0.7, 1.0)
-    angle = generator.uniform(0, np.pi)
+    angle = generator.uniform(0, math.pi)
     centre = 0.5 + generator.normal(0, 0.05, 2)
     places = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = places[None, :] - np.float32(centre[0]), places[:, None] - np.float32(centre[1])
-    along = (x * np.cos(angle) + y * np.sin(angle)) * np.float32(aspect)
-    across = (y * np.cos(angle) - x * np.sin(angle)) / np.float32(aspect)
-    ragged = generator.uniform(0.08, 0.28) * noise(generator, size, 3, octaves=5)
+    along = (x * math.cos(angle) + y * math.sin(angle)) * np.float32(aspect)
+    across = (y * math.cos(angle) - x * math.sin(angle)) / np.float32(aspect)
+    ragged = generator.uniform(0.1, 0.3) * noise(generator, size, 3, octaves=6)
     depth = 1 - np.hypot(along, across) / radius + ragged * min(1.0, 0.25 / radius)
     return _one_region(depth > 0), depth.astype(np.float32)
 
@@ -113,51 +113,57 @@ def _one_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _skin(size: int, generator: np.random.Generator) -> FloatArray:
-    """Absorbance (size, size, 3) of skin of any tone, with mottles, fine texture and some freckles."""
-    melanin = 0.06 + 1.15 * generator.beta(0.8, 2.2)
-    blood = generator.uniform(0.2, 1.1)
-    mottled = 1 + 0.12 * noise(generator, size, 4, octaves=3)
-    texture = generator.uniform(0.01, 0.035) * noise(generator, size, 48, octaves=2)
-    brown = melanin * mottled + texture
+    """Pigment densities (3, size, size) of skin of any tone, with mottles, fine texture and some freckles."""
+    melanin = 0.08 + 1.1 * generator.beta(0.8, 2.4)
+    blood = generator.uniform(0.1, 0.75)
+    brown = melanin * (1 + 0.1 * noise(generator, size, 4, octaves=3))
+    brown += generator.uniform(0.01, 0.035) * noise(generator, size, 48, octaves=2)
     if generator.random() < 0.4:
-        brown = brown + generator.uniform(0.1, 0.3) * _blobs(noise(generator, size, 14), 2.0, 0.3)
-    red = blood * (1 + 0.25 * noise(generator, size, 5, octaves=3))
-    return _layer(brown, _MELANIN) + _layer(red, _BLOOD)
+        brown += generator.uniform(0.1, 0.3) * _regions(noise(generator, size, 14, octaves=2), 2.0, 0.3)
+    red = blood * (1 + 0.2 * noise(generator, size, 5, octaves=3))
+    return np.stack([brown, np.zeros_like(brown), red])
 
 
 def _lesion(mask: NDArray[np.bool_], depth: FloatArray, generator: np.random.Generator) -> FloatArray:
-    """Absorbance (size, size, 3) that a lesion adds to the skin."""
+    """Pigment densities (3, size, size) that a lesion adds to the skin's."""
     size = len(mask)
-    inside = _soft(mask, generator)
-    density = float(np.clip(generator.lognormal(np.log(0.65), 0.5), 0.18, 1.8))
-    clumps = noise(generator, size, 5, octaves=4)
-    core = generator.uniform(0, 0.6) * np.clip(depth, 0, 1)
-    brown = density * np.clip(0.85 + core + generator.uniform(0.1, 0.4) * clumps, 0.25, None)
-    brown = brown * (1 + generator.uniform(0, 0.7) * _network(size, generator))
-    if generator.random() < 0.4:
-        brown = brown + generator.uniform(0.2, 0.7) * _blobs(noise(generator, size, 32), 1.0, 0.2)
-    red = generator.uniform(0, 0.9) * np.clip(0.5 + 0.5 * noise(generator, size, 4, octaves=2), 0, None)
-    layers = _layer(brown, _MELANIN) + _layer(red, _BLOOD)
+    strength = float(np.clip(generator.lognormal(math.log(0.5), 0.55), 0.12, 1.6))
+    clumps = noise(generator, size, 5, octaves=5)
+    core = generator.uniform(0, 0.7) * np.clip(depth, 0, 1)
+    brown = strength * np.clip(0.8 + core + generator.uniform(0.15, 0.45) * clumps, 0.2, None)
+    if generator.random() < 0.6:
+        brown *= 1 + generator.uniform(0.1, 0.6) * _network(size, generator)
+    if generator.random() < 0.3:
+        # Globules.
+        brown += generator.uniform(0.2, 0.6) * _regions(noise(generator, size, 44), 1.2, 0.2)
+    red = generator.uniform(0, 0.8) * np.clip(0.5 + 0.5 * noise(generator, size, 4, octaves=3), 0, None)
+    deep = np.zeros_like(brown)
     if generator.random() < 0.35:
-        # A second, darker colour in part of the lesion, brown or bluish.
-        part = _blobs(noise(generator, size, 3, octaves=4), generator.uniform(0.2, 1.0), 0.25)
-        pigment = _DEEP_MELANIN if generator.random() < 0.5 else _MELANIN
-        layers = layers + _layer(generator.uniform(0.4, 1.1) * part, pigment)
+        # A second, darker colour in a part of the lesion.
+        part = _regions(noise(generator, size, 3, octaves=5), generator.uniform(0.2, 1.0), 0.25)
+        (deep if generator.random() < 0.5 else brown)[:] += generator.uniform(0.3, 1.0) * part
+    densities = np.stack([brown, deep, red])
     if generator.random() < 0.2:
         # Regression: pigment lost from a part.
-        part = _blobs(noise(generator, size, 3, octaves=3), generator.uniform(0.4, 1.2), 0.25)
-        layers = layers * (1 - 0.7 * part[..., None])
-    return layers * inside[..., None]
+        densities *= 1 - 0.7 * _regions(
+            noise(generator, size, 3, octaves=4), generator.uniform(0.4, 1.2), 0.25
+        )
+    faint = generator.uniform(0.2, 0.6) if generator.random() < 0.2 else 1.0
+    return np.asarray(faint * densities * _soft(mask, generator), np.float32)
 
 
 def _soft(mask: NDArray[np.bool_], generator: np.random.Generator) -> FloatArray:
-    """Blur a mask, sharper on some of its border than on the rest."""
+    """Blur a mask, more on some of its border than on the rest, and let the blurred border be patchy."""
     size = len(mask)
-    solid = mask.astype(np.float32)
-    sharp = ndimage.gaussian_filter(solid, generator.uniform(0.002, 0.008) * size)
-    soft = ndimage.gaussian_filter(solid, generator.uniform(0.01, 0.03) * size, truncate=3)
-    share = _blobs(noise(generator, size, 2), generator.uniform(-1, 1), 0.4)
-    return np.asarray(sharp + share * (soft - sharp), np.float32)
+    solid = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    sharp, soft = (
+        np.asarray(solid.filter(ImageFilter.GaussianBlur(generator.uniform(*reach) * size)), np.float32) / 255
+        for reach in ((0.003, 0.01), (0.015, 0.035))
+    )
+    share = _regions(noise(generator, size, 2), generator.uniform(-1, 1), 0.4)
+    blurred = sharp + share * (soft - sharp)
+    patchy = generator.uniform(0.2, 0.9) * noise(generator, size, 20, octaves=3)
+    return np.asarray(np.clip(blurred + blurred * (1 - blurred) * patchy, 0, 1), np.float32)
 
 
 def _network(size: int, generator: np.random.Generator) -> FloatArray:
@@ -167,24 +173,22 @@ def _network(size: int, generator: np.random.Generator) -> FloatArray:
     """
     period = generator.uniform(0.022, 0.04)
     places = np.arange(size, dtype=np.float32) / size
-    bend = 0.35 * period
+    bend = 0.5 * period
     x = places[None, :] + bend * noise(generator, size, 12, octaves=2)
     y = places[:, None] + bend * noise(generator, size, 12, octaves=2)
-    start = generator.uniform(0, np.pi)
+    start = generator.uniform(0, math.pi)
     lattice = np.zeros((size, size), np.float32)
     for turn in range(3):
-        angle = start + turn * np.pi / 3
-        lattice += np.cos((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period))
-    patchy = _blobs(noise(generator, size, 3, octaves=2), -0.3, 0.4)
-    return np.asarray(np.clip(0.6 - 0.55 * lattice, -0.4, 1) * patchy, np.float32)
+        angle = start + turn * math.pi / 3
+        lattice += np.cos((x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period))
+    patchy = _regions(noise(generator, size, 3, octaves=2), -0.3, 0.4)
+    return np.asarray(np.clip(0.5 - 0.5 * lattice, -0.4, 1) * patchy, np.float32)
 
 
 def _photograph(image: FloatArray, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, white balance, a little blur and sensor noise."""
-    size = len(image)
+    """Exposure, white balance and sensor noise."""
     balance = np.exp(generator.normal(0, 0.05, 3)).astype(np.float32)
     exposed = image * balance * generator.uniform(0.85, 1.1)
-    exposed = ndimage.gaussian_filter(exposed, (0.0015 * size, 0.0015 * size, 0))
     grain = generator.standard_normal(image.shape, np.float32) * np.float32(generator.uniform(0.004, 0.015))
     return (np.clip(exposed + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -198,22 +202,27 @@ def noise(generator: np.random.Generator, size: int, cells: int, octaves: int = 
         cells: Bumps along a side.
         octaves: Number of fields that are added, each with cells half as large and half as high.
     """
-    field = np.zeros((size, size), np.float32)
+    finest = cells * 2 ** (octaves - 1)
+    # Everything is added up on the finest grid first, with two points to spare at each side.
+    grid = np.zeros((finest + 4, finest + 4), np.float32)
     for octave in range(octaves):
         points = cells * 2**octave
-        grid = Image.fromarray(generator.standard_normal((points + 4, points + 4), np.float32))
-        box = (2, 2, points + 2, points + 2)
-        field += np.asarray(grid.resize((size, size), Image.Resampling.BICUBIC, box)) * 0.5**octave
+        draws = generator.standard_normal((points + 4, points + 4), np.float32)
+        spare = 2 * points / finest
+        grid += 0.5**octave * _enlarge(draws, finest + 4, (2 - spare, points + 2 + spare))
+    field = _enlarge(grid, size, (2, finest + 2))
     return np.asarray((field - field.mean()) / (field.std() + 1e-6), np.float32)
 
 
-def _blobs(field: FloatArray, threshold: float, softness: float) -> FloatArray:
+def _enlarge(grid: FloatArray, size: int, extent: tuple[float, float]) -> FloatArray:
+    """Interpolate the part of a square grid between two places of each axis to (size, size)."""
+    box = (extent[0], extent[0], extent[1], extent[1])
+    return np.asarray(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC, box))
+
+
+def _regions(field: FloatArray, threshold: float, softness: float) -> FloatArray:
     """Turn a field into regions: 1 well above the threshold, 0 well below it."""
     return np.asarray(1 / (1 + np.exp((threshold - field) / softness)), np.float32)
-
-
-def _layer(density: FloatArray, pigment: FloatArray) -> FloatArray:
-    return np.asarray(density[..., None] * pigment, np.float32)
 
 
 def _save(pixels: NDArray[np.uint8], path: Path) -> None:
