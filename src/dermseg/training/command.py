@@ -1,6 +1,7 @@
 """The words of `dermseg train` become `TrainArguments`: flags over YAML files over a preset over defaults."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,17 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
+_OPTION = re.compile(r"^--[^=]+")
+
+
+def _underscored(option: re.Match[str]) -> str:
+    return "--" + option[0][2:].replace("-", "_")
+
+
 def _parse_words(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     try:
-        given = parser.parse_args(list(words), defaults=False)
+        # Both --batch_size and --batch-size are understood.
+        given = parser.parse_args([_OPTION.sub(_underscored, word) for word in words], defaults=False)
     except argparse.ArgumentError as error:
         raise ConfigError(f"{_one_line(error)}. See dermseg train --help") from error
     return _plain(given)

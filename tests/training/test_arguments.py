@@ -1,0 +1,39 @@
+"""What a run may be asked for."""
+
+import pytest
+
+from dermseg.errors import ConfigError
+from dermseg.training.arguments import TrainArguments
+
+
+def test_defaults_are_the_papers():
+    a = TrainArguments()
+    assert (a.model, a.size, a.batch_size, a.epochs, a.learning_rate) == ("xlstm_vmunet", 256, 8, 150, 1e-3)
+    assert a.gradient_clip is None
+    assert a.patience is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": 0}, "size is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"gradient_clip": 0.0}, "gradient_clip is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"time_budget": -3.0}, "time_budget is -3"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"workers": -1}, "workers is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"validation": 0.0}, "validation is 0"),
+        ({"validation": 0.5, "test": 0.5}, "leave no image for training"),
+        ({"learning_rate": 1e-6}, "minimum_learning_rate 1e-05 is above"),
+        ({"epochs": 3, "warmup_epochs": 3}, "warmup_epochs 3 must be fewer than epochs"),
+        ({"resume": True}, "resume needs the run folder"),
+    ],
+)
+def test_impossible_values_are_named(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainArguments(**fields)

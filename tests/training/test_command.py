@@ -1,0 +1,118 @@
+"""From the words of `dermseg train` to arguments."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from dermseg.errors import ConfigError
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.command import parse
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text: str, name: str = "config.yaml") -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_no_words_give_the_defaults():
+    assert parse([]) == TrainArguments()
+
+
+def test_flag_over_file_over_preset_over_default_in_any_order(config):
+    path = config("size: 96\nbatch_size: 5\n")
+    for words in (
+        ["--preset", "fast", "--config", path, "--batch_size", "6"],
+        ["--batch_size", "6", "--config", path, "--preset", "fast"],
+    ):
+        a = parse(words)
+        assert (a.batch_size, a.size, a.epochs, a.weight_decay) == (6, 96, 20, 0.01)
+
+
+def test_a_later_file_wins(config):
+    first, second = config("size: 64\nepochs: 3\n", "a.yaml"), config("size: 96\n", "b.yaml")
+    a = parse(["--config", first, "--config", second])
+    assert (a.size, a.epochs) == (96, 3)
+
+
+def test_model_arguments_merge_for_one_model(config):
+    path = config("model_arguments:\n  fusion: rows\n  width: 32\n")
+    a = parse(["--config", path, "--model_arguments.width", "16"])
+    assert a.model_arguments == {"fusion": "rows", "width": 16}
+
+
+def test_model_arguments_do_not_outlive_their_model():
+    assert parse(["--preset", "fast", "--model", "vm_unet"]).model_arguments == {}
+
+
+def test_words_may_be_joined_by_hyphens():
+    a = parse(["--batch-size", "4", "--learning-rate=0.5"])
+    assert (a.batch_size, a.learning_rate) == (4, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sizes", "3"], "--sizes"),
+        (["--size", "large"], '"size".*large'),
+        (["--size", "0"], "size is 0"),
+        (["--device", "tpu"], "device.*tpu"),
+        (["--preset", "slow"], "preset.*slow"),
+        (["--config", "absent.yaml"], "cannot read.*absent.yaml"),
+        (["--resume"], "resume needs the run folder"),
+        (["--resume", "absent"], "absent is not a run folder"),
+    ],
+)
+def test_mistaken_words_are_named(words, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sizes: 3\n", "config.yaml.*'sizes'"),
+        ("size: large\n", 'config.yaml.*"size".*large'),
+        ("size: 0\n", "size is 0"),
+        ("augment: perhaps\n", "config.yaml.*augment.*perhaps"),
+        ("- size\n", "config.yaml must be lines"),
+        ("size: [\n", "config.yaml is not YAML"),
+        ("resume: true\n", "config.yaml.*'resume'"),
+        ("", "config.yaml must be lines"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(config, text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(["--config", config(text)])
+
+
+def test_resume_takes_the_runs_own_configuration(config, tmp_path):
+    config("size: 96\nmodel: vm_unet\n")
+    a = parse(["--resume", str(tmp_path), "--workers", "2"])
+    assert (a.size, a.model, a.workers, a.out, a.resume) == (96, "vm_unet", 2, tmp_path, True)
+
+
+def test_help_names_every_field(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert [name for field in fields(TrainArguments) if (name := f"--{field.name}") not in text] == []
+    assert "Passes over the training images" in text
+
+
+def test_parsing_does_not_import_torch():
+    code = "import sys; from dermseg.training.command import parse; parse([]); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_paths_become_paths():
+    a = parse(["--out", "runs/x", "--cache", "c"])
+    assert (a.out, a.cache) == (Path("runs/x"), Path("c"))

@@ -1,0 +1,37 @@
+"""Presets, and the file a run leaves."""
+
+import pytest
+
+from dermseg.errors import ConfigError
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.command import parse
+from dermseg.training.configuration import presets, read_preset, save_configuration
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_are_valid(name):
+    assert isinstance(parse(["--preset", name]), TrainArguments)
+
+
+def test_the_paper_preset_is_the_default():
+    assert parse(["--preset", "paper"]) == TrainArguments()
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(ConfigError, match="no preset 'slow'; there are fast, paper"):
+        read_preset("slow")
+
+
+def test_a_saved_configuration_gives_the_same_arguments(tmp_path):
+    arguments = TrainArguments(
+        model="vm_unet",
+        model_arguments={"depths": [1, 2, 1, 1], "width": 16},
+        data="/da ta/ü",
+        learning_rate=3e-7,
+        minimum_learning_rate=0.0,
+        patience=4,
+        time_budget=2.5,
+        cache=tmp_path,
+    )
+    save_configuration(tmp_path / "config.yaml", arguments)
+    assert parse(["--config", str(tmp_path / "config.yaml")]) == arguments

@@ -1,0 +1,334 @@
+"""A run from arguments to its folder, and again after every kind of end."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import load_file
+
+from dermseg.data.splits import load_split
+from dermseg.errors import ConfigError, DataError
+from dermseg.evaluation.leakage import read_notes
+from dermseg.models.weights import load_model
+from dermseg.training.command import parse
+from dermseg.training.configuration import save_configuration
+from dermseg.training.module import SegmentationTask
+from dermseg.training.run import train
+
+
+class Killed(BaseException):
+    """Ends a run from within, without the clean-up that an error would get from the code under test."""
+
+
+def report(arguments):
+    """Train; return the result and what was printed."""
+    text = io.StringIO()
+    result = train(arguments, Console(file=text, width=200))
+    return result, text.getvalue()
+
+
+def assert_same_run(folder, other):
+    assert (folder / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+    for name in ("last", "best"):
+        ours, theirs = (
+            torch.load(each / f"checkpoints/{name}.ckpt", weights_only=True) for each in (folder, other)
+        )
+        assert ours["epoch"] == theirs["epoch"]
+        for key, value in theirs["state_dict"].items():
+            assert torch.equal(ours["state_dict"][key], value), key
+    ours, theirs = (load_file(each / "model.safetensors") for each in (folder, other))
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_in, tmp_path_factory):
+    """Return the folder of a run of four epochs that nothing interrupted."""
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    return train(tiny_in(out, epochs=4), Console(quiet=True)).folder
+
+
+def test_a_run_leaves_everything_in_its_folder(tiny):
+    result, text = report(tiny())
+    folder = result.folder
+    assert result.complete
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert rows[0] == "epoch,learning_rate,train_loss,val_loss,val_dice,val_iou"
+    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2"]
+    assert Image.open(folder / "curves.png").size[0] > 500
+    assert Image.open(folder / "samples.png").size[0] > 200
+    assert list((folder / "tensorboard").glob("events.out.*"))
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["best"]["epoch"] == result.history.best.epoch
+    assert summary["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert parse(["--config", str(folder / "config.yaml")]) == replace(tiny(), out=None)
+    assert "epoch 2/2" in text
+    assert f"weights: {folder / 'model.safetensors'}" in text
+
+
+def test_the_weights_are_those_of_the_best_epoch(tiny):
+    result, _ = report(tiny())
+    model = load_model(result.weights)
+    assert model.preprocessing.size == 32
+    best = torch.load(result.folder / "checkpoints/best.ckpt", weights_only=True)
+    assert best["epoch"] + 1 == result.history.best.epoch
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, best["state_dict"][f"network.{key}"]), key
+    split = load_split(result.folder / "split.json")
+    notes = read_notes(result.weights)
+    assert notes["split"]["train"] == list(split.train)
+    assert notes["split"]["checksum"] == split.checksum
+    # A weight file is passed on; it should not tell where it was made.
+    assert str(result.folder.parent) not in json.dumps(notes)
+
+
+def test_test_images_are_never_read_by_the_network(tiny, monkeypatch):
+    seen = []
+    forward = SegmentationTask.forward
+    monkeypatch.setattr(
+        SegmentationTask, "forward", lambda task, images: seen.append(images) or forward(task, images)
+    )
+    result, _ = report(tiny(augment=False, epochs=1, batch_size=1))
+    split = load_split(result.folder / "split.json")
+    from dermseg.data.images import read_image
+
+    shown = {image.permute(1, 2, 0).numpy().tobytes() for batch in seen for image in batch}
+    folder = tiny().data
+    sides = {
+        side: [read_image(path).tobytes() in shown for path in _images(folder, getattr(split, side))]
+        for side in ("train", "validation", "test")
+    }
+    assert all(sides["train"])
+    assert all(sides["validation"])
+    assert sides["test"]
+    assert not any(sides["test"])
+
+
+def _images(folder, identifiers):
+    from pathlib import Path
+
+    return [next((Path(folder) / "images").glob(f"{identifier}.*")) for identifier in identifiers]
+
+
+def test_same_seed_same_curve_other_seed_another(tiny_in, tmp_path):
+    curves = [
+        report(tiny_in(tmp_path / name, seed=seed, epochs=1))[0].history.csv()
+        for seed, name in ((0, "a"), (0, "b"), (1, "c"))
+    ]
+    assert curves[0] == curves[1] != curves[2]
+
+
+@pytest.mark.parametrize(
+    "moment", ["in epoch 2", "after best.ckpt", "after last.ckpt", "after the last epoch"]
+)
+def test_an_interrupted_run_continues_with_the_unbroken_curve(tiny, unbroken, monkeypatch, moment):
+    with monkeypatch.context() as patch:
+        _die(patch, moment)
+        with pytest.raises(Killed):
+            report(tiny(epochs=4))
+    result, text = report(tiny(epochs=4, resume=True))
+    assert result.complete
+    assert "continuing after epoch" in text
+    assert_same_run(result.folder, unbroken)
+
+
+def _raise_killed(*_):
+    raise Killed
+
+
+def _die(patch, moment, die=_raise_killed):
+    step, save = SegmentationTask.training_step, pl.Trainer.save_checkpoint
+
+    def dying_step(task, batch, index):
+        if (task.current_epoch, index) == (2, 1):
+            die()
+        return step(task, batch, index)
+
+    def dying_save(trainer, path):
+        save(trainer, path)
+        # The first epoch is always the best so far.
+        epoch = {"after best.ckpt": 0, "after last.ckpt": 1, "after the last epoch": 3}[moment]
+        name = "best" if moment == "after best.ckpt" else "last"
+        if trainer.current_epoch == epoch and path.stem == name:
+            die()
+
+    if moment == "in epoch 2":
+        patch.setattr(SegmentationTask, "training_step", dying_step)
+    else:
+        patch.setattr(pl.Trainer, "save_checkpoint", dying_save)
+
+
+KILLED_RUN = """
+import os, signal, sys
+from dermseg.training.command import parse
+from dermseg.training.module import SegmentationTask
+from dermseg.training.run import train
+
+step = SegmentationTask.training_step
+
+def dying_step(task, batch, index):
+    if (task.current_epoch, index) == (1, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(task, batch, index)
+
+SegmentationTask.training_step = dying_step
+train(parse(sys.argv[1:]))
+"""
+
+
+def test_a_killed_process_continues_with_the_unbroken_curve(tiny, unbroken, tmp_path):
+    arguments = tiny(epochs=4)
+    save_configuration(tmp_path / "run.yaml", arguments)
+    words = ["--config", str(tmp_path / "run.yaml"), "--out", str(arguments.out)]
+    done = subprocess.run([sys.executable, "-c", KILLED_RUN, *words], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (arguments.out / "metrics.csv").read_text().count("\n") == 2
+    result, _ = report(parse(["--resume", str(arguments.out)]))
+    assert_same_run(result.folder, unbroken)
+
+
+def test_ctrl_c_says_how_to_continue(tiny, unbroken, monkeypatch):
+    handler = signal.getsignal(signal.SIGINT)
+    text = io.StringIO()
+    with monkeypatch.context() as patch:
+        _die(patch, "in epoch 2", lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny(epochs=4), Console(file=text, width=200))
+    out = tiny().out
+    assert f"Stopped after 2 finished epochs. Continue with: dermseg train --resume {out}" in text.getvalue()
+    assert signal.getsignal(signal.SIGINT) is handler
+    result, _ = report(tiny(epochs=4, resume=True))
+    assert_same_run(result.folder, unbroken)
+
+
+def test_resume_starts_where_nothing_was_finished(tiny, unbroken, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationTask, "training_step", _raise_killed)
+        with pytest.raises(Killed):
+            report(tiny(epochs=4))
+    result, _ = report(tiny(epochs=4, resume=True))
+    assert_same_run(result.folder, unbroken)
+
+
+def test_results_that_a_kill_cut_off_are_written_on_resume(tiny):
+    result, _ = report(tiny(epochs=1))
+    for name in ("summary.json", "model.safetensors"):
+        (result.folder / name).unlink()
+    report(tiny(epochs=1, resume=True))
+    assert (result.folder / "summary.json").exists()
+    assert load_model(result.weights)
+
+
+def test_resuming_a_finished_run_says_so(tiny):
+    report(tiny(epochs=1))
+    before = (tiny().out / "model.safetensors").stat().st_mtime_ns
+    result, text = report(tiny(epochs=1, resume=True))
+    assert "is finished; there is nothing to resume" in text
+    assert result.complete
+    assert result.weights.stat().st_mtime_ns == before
+
+
+def test_tensorboard_continues_without_doubled_epochs(tiny, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with monkeypatch.context() as patch:
+        _die(patch, "after best.ckpt")
+        with pytest.raises(Killed):
+            report(tiny(epochs=4))
+    result, _ = report(tiny(epochs=4, resume=True))
+    events = EventAccumulator(str(result.folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("val_dice")] == [1, 2, 3, 4]
+
+
+def test_an_occupied_folder_is_refused_with_a_remedy(tiny):
+    report(tiny(epochs=1))
+    with pytest.raises(ConfigError, match=r"not empty; continue it with --resume .*run, or name another"):
+        report(tiny(epochs=1))
+
+
+def test_resume_refuses_another_experiment(tiny):
+    report(tiny(epochs=1))
+    with pytest.raises(ConfigError, match=r"learning_rate is 0.5, but the run in .* was started with 0.01"):
+        report(tiny(epochs=1, learning_rate=0.5, resume=True))
+
+
+def test_patience_ends_a_run(tiny):
+    # At this rate nothing is learned, so that no epoch beats the first by much, if at all.
+    result, _ = report(tiny(epochs=6, patience=1, learning_rate=1e-12, minimum_learning_rate=0.0))
+    assert result.complete
+    assert len(result.history.epochs) == result.history.best.epoch + 1 < 6
+
+
+def test_the_time_budget_ends_a_run_that_can_be_resumed(tiny, unbroken):
+    result, text = report(tiny(epochs=4, time_budget=1e-9))
+    assert not result.complete
+    assert len(result.history.epochs) == 1
+    assert result.weights.exists()
+    assert f"dermseg train --resume {result.folder}" in text
+    result, _ = report(tiny(epochs=4, resume=True))
+    assert_same_run(result.folder, unbroken)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tiny, monkeypatch):
+    report(tiny(epochs=2, time_budget=1e-9))
+    monkeypatch.setattr(SegmentationTask, "forward", _not_a_number)
+    with pytest.raises(ConfigError, match=r"the loss became nan in epoch 2.*Lower learning_rate"):
+        report(tiny(epochs=2, resume=True))
+    assert (tiny().out / "metrics.csv").read_text().count("\n") == 2
+
+
+def _not_a_number(task, images):
+    return images[:, :1] * next(task.parameters()).sum() * torch.nan
+
+
+def test_unusable_files_are_named(tiny, drawn, tmp_path):
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    broken = next((data / "images").iterdir())
+    broken.write_bytes(broken.read_bytes()[:200])
+    _, text = report(tiny(epochs=1, data=str(data)))
+    assert f"left out: {broken}" in text
+
+
+def test_too_few_images_to_validate(tiny):
+    with pytest.raises(ConfigError, match="no validation images"):
+        report(tiny(validation=0.01))
+
+
+def test_a_split_of_other_data_is_refused(tiny):
+    with pytest.raises(DataError, match="isic2018-2094"):
+        report(tiny(split="isic2018-2094"))
+
+
+def test_mistakes_leave_no_folder_behind(tiny):
+    with pytest.raises(ConfigError, match="vm_umet"):
+        report(tiny(model="vm_umet"))
+    assert not tiny().out.exists()
+
+
+def test_the_terminal_stays_free_of_noise(tiny, capfd, recwarn):
+    _, text = report(tiny(epochs=1))
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+    assert [str(warning.message) for warning in recwarn] == []
+    assert len(text.splitlines()) < 10
+
+
+def test_synthetic_data_needs_no_folder(tiny):
+    result, _ = report(tiny(data="synthetic", synthetic_images=8, epochs=1))
+    assert result.weights.exists()
+
+
+def test_half_precision_trains(tiny):
+    result, _ = report(tiny(precision="bf16-mixed", gradient_clip=1.0, epochs=1))
+    assert result.complete
