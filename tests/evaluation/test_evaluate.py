@@ -93,7 +93,7 @@ def test_a_network_is_scored_at_native_resolution(tmp_path, data, monkeypatch):
     assert {row["identifier"]: (int(row["height"]), int(row["width"])) for row in rows} == SHAPES
     assert summary["model"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert (summary["model"]["name"], summary["model"]["threshold"]) == ("dark_pixels", 0.4)
-    assert summary["trained_on_these"] == []
+    assert summary["trained_on_these"] is None
 
 
 def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):
@@ -159,6 +159,7 @@ def test_a_network_is_not_scored_on_what_it_learned_from(tmp_path, data, split, 
         evaluate(data, weights=weights, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     evaluate(data, weights=weights, split=split, out=tmp_path / "out")
+    assert written(tmp_path / "out")[1]["trained_on_these"] == []
     evaluate(data, weights=weights, split=split, part="validation", out=tmp_path / "out")
     with pytest.raises(DataError, match="1 of the 1 images"):
         evaluate(data, weights=weights, split=split, part="train", out=tmp_path / "out")

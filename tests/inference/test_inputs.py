@@ -52,6 +52,20 @@ def test_arguments_that_stand_for_nothing_are_problems(folder, tmp_path):
     assert ["does not exist" in problems[0].reason, "matches no" in problems[1].reason] == [True, True]
 
 
+def test_folders_that_cannot_be_searched_are_problems(folder, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    names, [problem] = found(folder)
+    assert names == ["a.JPG", "b.png"]
+    assert (problem.path, problem.reason) == (folder / "deep", "cannot be searched (Permission denied)")
+
+
 def test_nothing_at_all_is_an_error_that_says_what_was_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"No image found in: .*\.jpg"):
         find_images([tmp_path])

@@ -19,7 +19,7 @@ def read_notes(weights: Path) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
-def leaks(notes: Mapping[str, Any], identifiers: Iterable[str], *, side: str = "test") -> list[str]:
+def leaks(notes: Mapping[str, Any], identifiers: Iterable[str], *, side: str = "test") -> list[str] | None:
     """List the images among `identifiers` that shaped a network.
 
     Args:
@@ -28,16 +28,19 @@ def leaks(notes: Mapping[str, Any], identifiers: Iterable[str], *, side: str = "
         identifiers: Images about to be scored.
         side: Which side of a split they are. Scoring the validation side on purpose is what choosing an
             epoch does, so then only training images count.
+
+    Returns:
+        The identifiers, or None if the notes do not say what the network learned from.
     """
     split = notes.get("split")
     if not isinstance(split, Mapping):
-        return []
+        return None
     sides = ("train",) if side == "validation" else ("train", "validation")
     learned = {identifier for name in sides for identifier in split.get(name, ())}
     return [identifier for identifier in identifiers if identifier in learned]
 
 
-def refuse_leaks(leaked: list[str], total: int) -> None:
+def refuse_leaks(leaked: list[str] | None, total: int) -> None:
     """Stop an evaluation that would flatter the network.
 
     Args:

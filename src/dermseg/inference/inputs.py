@@ -21,7 +21,8 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]
     """Find the images that files, folders and glob patterns stand for.
 
     Folders are searched with all their sub-folders for files with an image's ending
-    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over. Files named one by one or matched by
+    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to
+    folders are not followed. Files named one by one or matched by
     a pattern are taken whatever their ending. Pictures that dermseg wrote itself (masks, maps, overlays) are
     passed over, so that a folder with results in it can be predicted again.
 
@@ -30,7 +31,7 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]
 
     Returns:
         The images, each once, in the order of the arguments, and a problem for every argument that stands
-        for nothing.
+        for nothing and every folder that cannot be searched.
 
     Raises:
         DataError: There is no image at all.
@@ -39,8 +40,10 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]
     problems: list[Problem] = []
     own = 0
     for argument in paths:
-        candidates = list(_expand(argument))
-        if not candidates:
+        unreadable: list[OSError] = []
+        candidates = list(_expand(argument, unreadable))
+        problems += [Problem(Path(e.filename), f"cannot be searched ({e.strerror})") for e in unreadable]
+        if not candidates and not unreadable:
             problems.append(Problem(Path(argument), _nothing(argument)))
         for path in candidates:
             key = os.path.realpath(path)
@@ -84,10 +87,10 @@ def result_names(images: Sequence[Path]) -> list[str]:
     return names
 
 
-def _expand(argument: str | Path) -> Iterator[Path]:
+def _expand(argument: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
     path = Path(argument)
     if path.is_dir():
-        yield from _walk(path)
+        yield from _walk(path, unreadable)
     elif os.path.lexists(path):
         yield path
     else:
@@ -97,11 +100,11 @@ def _expand(argument: str | Path) -> Iterator[Path]:
                 yield Path(match)
             elif "**" not in str(argument):
                 # `**` matches the folders on its way too; their files are matched by themselves.
-                yield from _walk(Path(match))
+                yield from _walk(Path(match), unreadable)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+def _walk(folder: Path, unreadable: list[OSError]) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
