@@ -8,12 +8,10 @@ import logging
 import os
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING
+
+import torch
 
 from dermseg.errors import ConfigError, DermsegWarning
-
-if TYPE_CHECKING:
-    import torch
 
 BACKENDS = ("reference", "numba")
 VARIABLE = "DERMSEG_BACKEND"
@@ -21,8 +19,9 @@ VARIABLE = "DERMSEG_BACKEND"
 _log = logging.getLogger(__name__)
 
 
-def choose(operator: str, device: "torch.device", dtype: "torch.dtype") -> str:
-    """Name the back-end that will run an operator.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def choose(operator: str, device: torch.device, dtype: torch.dtype) -> str:
+    """Name the back-end that will run an operator. `torch.compile` asks once, when it traces.
 
     Args:
         operator: Name of the operator, for the log and for messages.

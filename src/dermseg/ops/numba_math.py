@@ -10,15 +10,19 @@ that use it.
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Numbers of a type that the compiler settles, and the compiler's own objects, which it does not type.
+Value: TypeAlias = Any
+Scalar = Callable[[Value], Value]
+_intrinsic: Value = intrinsic
 
 # Products may fuse with sums, and sums may be reordered so that reductions vectorise. NaN and infinity keep
 # their meaning.
@@ -33,32 +37,34 @@ def compiled(function: F) -> F:
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": set(FAST), "error_model": "numpy"}
     try:
-        kernel: F = njit(cache=True, **options)(function)
+        kernel: Value = njit(cache=True, **options)(function)
     except RuntimeError:  # "no locator available"
         kernel = njit(**options)(function)
-    return kernel
+    return cast(F, kernel)
 
 
 def inlined(function: F) -> F:
     """Compile a function into every kernel that calls it."""
-    kernel: F = njit(forceinline=True, fastmath=set(FAST), error_model="numpy")(function)
-    return kernel
+    kernel: Value = njit(forceinline=True, fastmath=set(FAST), error_model="numpy")(function)
+    return cast(F, kernel)
 
 
-def _stack_rule(context: Any, size: Any, dtype: Any) -> Any:  # noqa: ARG001
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        return cgutils.alloca_once(builder, context.get_data_type(dtype.dtype), size=size.literal_value)
+def _stack_rule(_typing: Value, size: Value, dtype: Value) -> Value:
+    def generate(context: Value, builder: Value, _signature: Value, _arguments: Value) -> Value:
+        element = context.get_data_type(dtype.dtype)
+        return cgutils.alloca_once(builder, element, size=size.literal_value)  # type: ignore[no-untyped-call]
 
-    return types.CPointer(dtype.dtype)(size, dtype), generate
+    return types.CPointer(dtype.dtype)(size, dtype), generate  # type: ignore[no-untyped-call]
 
 
 # `stack(size, dtype)`: pointer to uninitialised stack memory of constant size. Unlike memory from
-# `np.empty`, the compiler knows that nothing else points there, so it keeps values in registers.
-stack = intrinsic(prefer_literal=True)(_stack_rule)
+# `np.empty`, the compiler knows that nothing else points there, so it keeps values in registers; and unlike
+# arrays, pointers have no negative indices, whose handling would keep loops from becoming vector code.
+stack: Callable[[int, Value], Value] = _intrinsic(prefer_literal=True)(_stack_rule)
 
 
-def _power_of_two_rule(context: Any, rounded: Any) -> Any:  # noqa: ARG001
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+def _power_of_two_rule(_typing: Value, _rounded: Value) -> Value:
+    def generate(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
         integer = ir.IntType(32)
         exponent = builder.shl(builder.bitcast(arguments[0], integer), ir.Constant(integer, 23))
         bits = builder.add(exponent, ir.Constant(integer, 127 << 23))
@@ -68,7 +74,7 @@ def _power_of_two_rule(context: Any, rounded: Any) -> Any:  # noqa: ARG001
 
 
 # 2^k from `_ROUND + k`, whose lowest mantissa bits are k; exactly 0 for k = -127 and infinity for k = 128.
-_power_of_two = intrinsic(_power_of_two_rule)
+_power_of_two: Scalar = _intrinsic(_power_of_two_rule)
 
 _ROUND = np.float32(1.5 * 2**23)  # adding it rounds to an integer
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)
@@ -95,17 +101,17 @@ _LOWEST_EXP = np.float32(-88)
 
 def _exact(function: F) -> F:
     """Compile a function into its caller, its operations in the order they are written."""
-    kernel: F = njit(forceinline=True, fastmath={"contract"}, error_model="numpy")(function)
-    return kernel
+    kernel: Value = njit(forceinline=True, fastmath={"contract"}, error_model="numpy")(function)
+    return cast(F, kernel)
 
 
 @_exact
-def _exp2_polynomial(f: Any) -> Any:
+def _exp2_polynomial(f: Value) -> Value:
     return _ONE + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * (_C5 + f * _C6)))))
 
 
 @_exact
-def _exp2_float32(x: Any) -> Any:
+def _exp2_float32(x: Value) -> Value:
     x = _LOWEST if x < _LOWEST else x  # a NaN passes both comparisons unchanged
     x = _HIGHEST if x > _HIGHEST else x
     rounded = x + _ROUND
@@ -113,7 +119,7 @@ def _exp2_float32(x: Any) -> Any:
 
 
 @_exact
-def _exp_negative_float32(x: Any) -> Any:
+def _exp_negative_float32(x: Value) -> Value:
     x = _LOWEST_EXP if x < _LOWEST_EXP else x
     rounded = x * _LOG2_E + _ROUND
     k = rounded - _ROUND
@@ -121,7 +127,7 @@ def _exp_negative_float32(x: Any) -> Any:
 
 
 @_exact
-def _log1p_float32(x: Any) -> Any:
+def _log1p_float32(x: Value) -> Value:
     # For 0 <= x <= 1, log(1 + x) = 2 artanh(s) with s <= 1/3: seven terms of the series reach float32.
     s = x / (x + _TWO)
     z = s * s
@@ -129,47 +135,47 @@ def _log1p_float32(x: Any) -> Any:
 
 
 @_exact
-def _softplus_float32(x: Any) -> Any:
+def _softplus_float32(x: Value) -> Value:
     tail = _log1p_float32(_exp_negative_float32(-abs(x)))
     return x if x > _LINEAR else (x if x > _ZERO else _ZERO) + tail
 
 
 @_exact
-def _softplus_slope_float32(x: Any) -> Any:
+def _softplus_slope_float32(x: Value) -> Value:
     e = _exp_negative_float32(-abs(x))
     slope = (_ONE if x > _ZERO else e) / (_ONE + e)
     return _ONE if x > _LINEAR else slope
 
 
 @_exact
-def _softplus_float64(x: Any) -> Any:
+def _softplus_float64(x: Value) -> Value:
     return x if x > 20.0 else max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 @_exact
-def _softplus_slope_float64(x: Any) -> Any:
+def _softplus_slope_float64(x: Value) -> Value:
     e = math.exp(-abs(x))
     slope = (1.0 if x > 0.0 else e) / (1.0 + e)
     return 1.0 if x > 20.0 else slope
 
 
-def exp2(x: Any) -> Any:
+def exp2(x: Value) -> Value:
     """2^x inside a kernel, to 2 units in the last place; float32 results below 2^-126 are 0."""
     raise NotImplementedError("exp2 exists inside compiled kernels only")
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: Value) -> Value:
     """log(1 + e^x) inside a kernel; x itself above 20, as `torch.nn.functional.softplus` does."""
     raise NotImplementedError("softplus exists inside compiled kernels only")
 
 
-def softplus_slope(x: Any) -> Any:
+def softplus_slope(x: Value) -> Value:
     """Derivative of `softplus` inside a kernel."""
     raise NotImplementedError("softplus_slope exists inside compiled kernels only")
 
 
-def _by_type(public: Any, float32: Any, float64: Any) -> None:
-    def choose(x: Any) -> Any:
+def _by_type(public: Scalar, float32: Scalar, float64: Scalar) -> None:
+    def choose(x: Value) -> Scalar:
         if x == types.float32:
             return lambda x: float32(x)
         return lambda x: float64(x)

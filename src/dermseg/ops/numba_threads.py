@@ -8,14 +8,14 @@ threads run them, from any thread, and after a fork the child starts its own.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from itertools import pairwise
 
 import torch
 
 _pool: ThreadPoolExecutor | None = None
 
 
-def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
+def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: object) -> None:
     """Call `kernel(first, last, *arguments)` on contiguous ranges that together cover all tasks.
 
     Args:
@@ -26,7 +26,7 @@ def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> 
     """
     threads = max(1, min(torch.get_num_threads(), tasks, work // _STEPS_WORTH_A_THREAD))
     bounds = [tasks * i // threads for i in range(threads + 1)]
-    ranges = list(zip(bounds[:-1], bounds[1:], strict=True))
+    ranges = list(pairwise(bounds))
     others = [_threads().submit(kernel, first, last, *arguments) for first, last in ranges[1:]]
     try:
         kernel(*ranges[0], *arguments)

@@ -10,7 +10,7 @@ def selective_scan(
 ) -> Tensor:
     """Run the discretised state-space model of Eqs 1-5 along a sequence, one step at a time.
 
-    Eq 2 discretises A exactly (zero-order hold). For B it is used to first order, Ā⁻¹-free: B̄ = ΔB, as in
+    Eq 2 discretises A exactly (zero-order hold). For B the first-order form B̄ = ΔB is used, as in
     Mamba and in every released network of this family.
 
     Args:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from dermseg.ops import numba_threads
 from dermseg.ops.ss2d import kernels
@@ -37,9 +37,7 @@ def _scan(
 
 
 @_scan.register_fake
-def _outputs(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
-) -> tuple[Tensor, Tensor]:
+def _outputs(x: Tensor, _delta: Tensor, A: Tensor, *_others: Tensor) -> tuple[Tensor, Tensor]:
     batch, height, width, channels = x.shape
     directions, _, states = A.shape
     chunks, blocks = (height * width + CHUNK - 1) // CHUNK, blocks_of(channels)
@@ -84,17 +82,17 @@ def _scan_backward(
 
 
 @_scan_backward.register_fake
-def _gradients(y_grad: Tensor, starts: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+def _gradients(_y_grad: Tensor, _starts: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.new_empty(tensor.shape) for tensor in inputs)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+def _remember(ctx: FunctionCtx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs)
     ctx.mark_non_differentiable(output[1])
 
 
-def _differentiate(ctx: Any, y_grad: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
-    gradients: tuple[Tensor, ...] = _scan_backward(y_grad, *ctx.saved_tensors)
+def _differentiate(ctx: FunctionCtx, y_grad: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
+    gradients: tuple[Tensor, ...] = _scan_backward(y_grad, *ctx.saved_tensors)  # type: ignore[attr-defined]
     return gradients
 
 

@@ -20,7 +20,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray
 from numpy.typing import NDArray
 
 from dermseg.ops.numba_math import compiled, exp2, inlined, softplus, softplus_slope, stack
@@ -62,7 +61,9 @@ def _load(source: Array, b: int, k: int, order: Array, first: int, width: int, t
 
 
 @inlined
-def _store(tile: Array, b: int, k: int, order: Array, first: int, width: int, add: bool, target: Array) -> None:
+def _store(
+    tile: Array, b: int, k: int, order: Array, first: int, width: int, add: bool, target: Array
+) -> None:
     """Write a tile into `target` (batch, P, K, channels), or add it to what is there."""
     for t in range(order.size):
         pixel = order[t]
@@ -74,7 +75,7 @@ def _store(tile: Array, b: int, k: int, order: Array, first: int, width: int, ad
                 target[b, pixel, k, first + i] = tile[t * BLOCK + i]
         else:
             for i in range(width):
-                before = target[b, pixel, k, first + i] if add else tile.dtype.type(0)
+                before = target[b, pixel, k, first + i] if add else target.dtype.type(0)
                 target[b, pixel, k, first + i] = before + tile[t * BLOCK + i]
 
 
@@ -135,12 +136,12 @@ def forward(
     state = np.empty((size, states, BLOCK), x.dtype)
     B_rows = np.empty((states, CHUNK), x.dtype)
     C_rows = np.empty((states, CHUNK), x.dtype)
-    u = carray(stack(TILE, x.dtype), TILE)
-    step = carray(stack(TILE, x.dtype), TILE)
-    drive = carray(stack(TILE, x.dtype), TILE)
-    out = carray(stack(TILE, x.dtype), TILE)
-    h = carray(stack(BLOCK, x.dtype), BLOCK)
-    a = carray(stack(BLOCK, x.dtype), BLOCK)
+    u = stack(TILE, x.dtype)
+    step = stack(TILE, x.dtype)
+    drive = stack(TILE, x.dtype)
+    out = stack(TILE, x.dtype)
+    h = stack(BLOCK, x.dtype)
+    a = stack(BLOCK, x.dtype)
     for task in range(first_task, last_task):
         b, group = task // groups, task % groups
         for k in range(directions):
@@ -222,19 +223,19 @@ def backward(
     C_rows = np.empty((states, CHUNK), x.dtype)
     B_sums = np.empty((states, CHUNK), x.dtype)
     C_sums = np.empty((states, CHUNK), x.dtype)
-    u = carray(stack(TILE, x.dtype), TILE)
-    raw = carray(stack(TILE, x.dtype), TILE)
-    step = carray(stack(TILE, x.dtype), TILE)
-    drive = carray(stack(TILE, x.dtype), TILE)
-    out_grad = carray(stack(TILE, x.dtype), TILE)
-    step_grad = carray(stack(TILE, x.dtype), TILE)
-    drive_grad = carray(stack(TILE, x.dtype), TILE)
-    decay = carray(stack(TILE, x.dtype), TILE)
-    history = carray(stack(HISTORY, x.dtype), HISTORY)
-    h = carray(stack(BLOCK, x.dtype), BLOCK)
-    a = carray(stack(BLOCK, x.dtype), BLOCK)
-    g = carray(stack(BLOCK, x.dtype), BLOCK)
-    a_grad = carray(stack(BLOCK, x.dtype), BLOCK)
+    u = stack(TILE, x.dtype)
+    raw = stack(TILE, x.dtype)
+    step = stack(TILE, x.dtype)
+    drive = stack(TILE, x.dtype)
+    out_grad = stack(TILE, x.dtype)
+    step_grad = stack(TILE, x.dtype)
+    drive_grad = stack(TILE, x.dtype)
+    decay = stack(TILE, x.dtype)
+    history = stack(HISTORY, x.dtype)
+    h = stack(BLOCK, x.dtype)
+    a = stack(BLOCK, x.dtype)
+    g = stack(BLOCK, x.dtype)
+    a_grad = stack(BLOCK, x.dtype)
     for task in range(first_task, last_task):
         b, group = task // groups, task % groups
         for k in range(directions):

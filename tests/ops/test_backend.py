@@ -1,0 +1,63 @@
+"""Which back-end runs, and what a user reads when the wanted one cannot."""
+
+import importlib.util
+import logging
+
+import pytest
+import torch
+
+from dermseg.errors import ConfigError, DermsegWarning
+from dermseg.ops import backend
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    monkeypatch.delenv("DERMSEG_BACKEND", raising=False)
+    backend._choose.cache_clear()
+    yield
+    backend._choose.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_cpu_runs_numba(dtype):
+    assert backend.choose("scan", CPU, dtype) == "numba"
+
+
+def test_other_devices_run_the_reference():
+    assert backend.choose("scan", torch.device("cuda"), torch.float32) == "reference"
+
+
+def test_the_variable_overrides(monkeypatch):
+    monkeypatch.setenv("DERMSEG_BACKEND", "reference")
+    assert backend.choose("scan", CPU, torch.float32) == "reference"
+    monkeypatch.setenv("DERMSEG_BACKEND", "")
+    assert backend.choose("scan", CPU, torch.float32) == "numba"
+
+
+def test_an_unknown_name_lists_the_choices(monkeypatch):
+    monkeypatch.setenv("DERMSEG_BACKEND", "cuda")
+    with pytest.raises(ConfigError, match=r"DERMSEG_BACKEND='cuda'.*reference, numba"):
+        backend.choose("scan", CPU, torch.float32)
+
+
+def test_a_back_end_that_cannot_run_falls_back_with_one_warning(monkeypatch, recwarn):
+    monkeypatch.setenv("DERMSEG_BACKEND", "numba")
+    with pytest.warns(DermsegWarning, match="does not run float32 on cuda"):
+        assert backend.choose("scan", torch.device("cuda"), torch.float32) == "reference"
+    assert backend.choose("scan", torch.device("cuda"), torch.float32) == "reference"
+    assert not recwarn.list
+
+
+def test_without_numba_the_reference_runs(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.warns(DermsegWarning, match="numba is not installed"):
+        assert backend.choose("scan", CPU, torch.float32) == "reference"
+
+
+def test_the_choice_is_logged_once(caplog):
+    with caplog.at_level(logging.DEBUG, logger="dermseg"):
+        for _ in range(3):
+            backend.choose("scan", CPU, torch.float32)
+    assert [record.getMessage() for record in caplog.records] == ["scan on cpu in float32: numba"]
