@@ -117,8 +117,8 @@ def contact_sheet(
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     tallest = max(tile.picture.shape[0] / tile.picture.shape[1] for tile in tiles)
-    # Inches: 0.45 for the two lines of a tile's title, 0.9 for heading and legend.
-    height = rows * (3 * min(tallest, 2.0) + 0.45) + 0.9
+    # Inches: 0.4 for the two lines of a tile's title, 0.6 for heading and legend.
+    height = rows * (3 * min(tallest, 2.0) + 0.4) + 0.6
     figure = Figure(figsize=(3 * columns, height), layout="constrained", facecolor="white")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:

@@ -21,10 +21,10 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]
     """Find the images that files, folders and glob patterns stand for.
 
     Folders are searched with all their sub-folders for files with an image's ending
-    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to
-    folders are not followed. Files named one by one or matched by
-    a pattern are taken whatever their ending. Pictures that dermseg wrote itself (masks, maps, overlays) are
-    passed over, so that a folder with results in it can be predicted again.
+    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
+    Files named one by one or matched by a pattern are taken whatever their ending. Pictures that dermseg
+    wrote itself (masks, maps, overlays) are passed over, so that a folder with results in it can be
+    predicted again.
 
     Args:
         paths: Files, folders or glob patterns (`**` for any depth).
