@@ -19,14 +19,15 @@ def saved(image: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
-def grey_png(width: int, height: int, bits: int = 8) -> bytes:
-    """A PNG that claims a size without having its pixels."""
+def png(width: int, height: int, bits: int, colour: int, pixels: bytes) -> bytes:
+    """A PNG written by hand: of a depth that Pillow does not write, or lacking the pixels it claims."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in parts)
 
 
 class TestReadImage:
@@ -59,6 +60,19 @@ class TestReadImage:
         path = saved(Image.fromarray(grey), tmp_path / "a.png")
         assert read_image(path)[0].tolist() == [[0] * 3, [1] * 3, [255] * 3]
 
+    def test_16_bit_rgb_is_scaled(self, tmp_path):
+        row = b"\0" + struct.pack(">6H", 0, 257 * 7, 65535, 257 * 200, 257, 0)
+        (tmp_path / "a.png").write_bytes(png(2, 1, bits=16, colour=2, pixels=row))
+        assert read_image(tmp_path / "a.png").tolist() == [[[0, 7, 255], [200, 1, 0]]]
+
+    def test_cmyk_jpeg(self, tmp_path):
+        path = saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), tmp_path / "a.jpg", quality=95)
+        np.testing.assert_allclose(read_image(path)[4, 4].astype(int), [255, 0, 0], atol=4)
+
+    def test_floats_up_to_one_are_scaled(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), tmp_path / "a.tif")
+        assert read_image(path)[0, :, 0].tolist() == [0, 128, 255]
+
     def test_floats_beyond_one_are_refused(self, tmp_path):
         path = saved(Image.fromarray(np.array([[0.0, 7.5]], np.float32)), tmp_path / "a.tif")
         with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 7\.5"):
@@ -84,7 +98,7 @@ class TestUnusableFiles:
         (tmp_path / "text.jpg").write_text("not an image")
         (tmp_path / "folder.jpg").mkdir()
         (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
-        (tmp_path / "bomb.png").write_bytes(grey_png(20_000, 15_000))
+        (tmp_path / "bomb.png").write_bytes(png(20_000, 15_000, bits=8, colour=0, pixels=b""))
         reasons = {
             "zero.jpg": "0 bytes.*again",
             "text.jpg": "not an image.*export",

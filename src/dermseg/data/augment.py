@@ -29,7 +29,7 @@ class Augmentation:
     """Largest relative change of the distance to the image's mean grey."""
     saturation: float = 0.2
     """Largest relative change of the distance to the pixel's own grey."""
-    hue: float = 0.05
+    hue: float = 0.03
     """Largest turn of the colours about the grey axis, in full turns."""
     mirror: bool = True
     """Mirror half of the images left to right, and half upside down."""
