@@ -1,0 +1,143 @@
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dermseg.errors import CheckpointError, ConfigError
+from dermseg.models.registry import create_model
+from dermseg.models.weights import HEADER, load_model, save_model
+
+SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 2}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(create_model("vm_unet", **SMALL), path, threshold=0.3, notes={"data": "synthetic"})
+    return path
+
+
+def rewrite(path, *, change=None, tensors=None):
+    """Write the file again with another description or other tensors."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as opened:
+        description = json.loads(opened.metadata()[HEADER])
+    kept = load_file(path)
+    save_file(
+        kept if tensors is None else tensors(kept),
+        path,
+        metadata={HEADER: json.dumps(description | (change or {}))},
+    )
+
+
+def test_the_file_describes_itself(file):
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as opened:
+        description = json.loads(opened.metadata()[HEADER])
+    assert description["model"] == "vm_unet"
+    assert description["arguments"]["width"] == 8
+    assert description["arguments"]["drop_path"] == 0.2  # a default: kept, in case it changes
+    assert description["preprocessing"]["size"] == 256
+    assert description["threshold"] == 0.3
+    assert description["notes"] == {"data": "synthetic"}
+
+
+def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
+    before = file.read_bytes()
+
+    def fail(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("dermseg.models.weights.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(create_model("vm_unet", **SMALL), file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_only_safetensors_are_written(tmp_path):
+    with pytest.raises(ConfigError, match=r"\.safetensors"):
+        save_model(create_model("vm_unet", **SMALL), tmp_path / "model.pth")
+
+
+def test_notes_must_fit_into_json(tmp_path):
+    with pytest.raises(ConfigError, match="JSON"):
+        save_model(create_model("vm_unet", **SMALL), tmp_path / "model.safetensors", notes={"when": object()})
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_truncated_file_is_refused_by_name(file, keep):
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: damaged"):
+        load_model(file)
+
+
+def test_garbage_is_refused_by_name(file):
+    file.write_bytes(bytes(range(256)) * 64)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: damaged"):
+        load_model(file)
+
+
+def test_the_safetensors_of_others_are_refused(tmp_path):
+    save_file({"weight": torch.zeros(3)}, tmp_path / "theirs.safetensors")
+    with pytest.raises(CheckpointError, match=r"theirs\.safetensors.*did not write"):
+        load_model(tmp_path / "theirs.safetensors")
+
+
+@pytest.mark.parametrize("name", ["run.ckpt", "weights.pth"])
+def test_pickles_are_refused_with_a_way_out(tmp_path, name):
+    (tmp_path / name).write_bytes(pickle.dumps({}))
+    with pytest.raises(CheckpointError, match=rf"{name}.*model\.safetensors.*load_released"):
+        load_model(tmp_path / name)
+
+
+def test_names_and_folders_are_no_files(tmp_path):
+    with pytest.raises(CheckpointError, match=r"vm_unet\.isic2018 does not exist"):
+        load_model("vm_unet.isic2018")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "vm_net"}, "vm_unet"),
+        ({"arguments": {"size": 3}}, "size"),
+        ({"arguments": {"width": "large"}}, "cannot rebuild"),
+        ({"arguments": [8]}, "cannot rebuild"),
+        ({"preprocessing": {"size": 0}}, "size"),
+        ({"preprocessing": {"colour": "red"}}, "colour"),
+        ({"threshold": 7}, "threshold"),
+        ({"threshold": None}, "cannot rebuild"),
+    ],
+)
+def test_an_impossible_description_is_refused(file, change, message):
+    rewrite(file, change=change)
+    with pytest.raises(CheckpointError, match=message) as refusal:
+        load_model(file)
+    assert "model.safetensors" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (
+            lambda kept: {key: kept[key] for key in kept if key != "decoder.head.bias"},
+            "missing decoder.head.bias",
+        ),
+        (lambda kept: kept | {"extra": torch.zeros(1)}, "unknown extra"),
+        (
+            lambda kept: kept | {"decoder.head.bias": torch.zeros(2)},
+            r"decoder\.head\.bias is \(2,\), expected \(1,\)",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(file, tensors, message):
+    rewrite(file, tensors=tensors)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(file)

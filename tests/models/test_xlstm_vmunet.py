@@ -1,0 +1,127 @@
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from tester import ModelTester
+
+from dermseg.errors import ConfigError, DermsegWarning
+from dermseg.models.registry import create_model
+
+SMALL = {
+    "width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4, "fusion_width": 16
+}  # fmt: skip
+
+
+class TestMultiLevel(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL
+
+    def test_compiles_to_one_graph(self) -> None:
+        self.check_compiles()  # of all networks, the flagship in every run
+
+
+class TestMultiLevelWithoutXLSTM(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"xlstm_layers": ""}
+
+
+class TestMultiLevelS(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"xlstm_layers": "s"}
+
+
+class TestMultiLevelM(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"xlstm_layers": "m"}
+
+
+class TestRows(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion": "rows"}
+
+
+@pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
+class TestReleased(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion": "released"}
+    square = (32, 256)
+    sizes: ClassVar = [(32, 256), (64, 256), (33, 256)]
+
+
+class TestTimmEncoder(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "test_resnet"}
+
+
+class TestTimmEncoderRows(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "test_efficientnet", "fusion": "rows"}
+
+
+def test_released_fusion_warns_that_images_influence_each_other():
+    with pytest.warns(DermsegWarning, match="depend on the images before"):
+        create_model("xlstm_vmunet", **SMALL, fusion="released")
+
+
+@pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
+@pytest.mark.parametrize("width", [224, 250, 512])
+def test_released_fusion_takes_one_width_only(width):
+    model = create_model("xlstm_vmunet", **SMALL, fusion="released")
+    with pytest.raises(ConfigError, match="256 pixels wide"):
+        model(torch.zeros(1, 3, 64, width))
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
+@pytest.mark.parametrize("fusion", ["rows", "released"])
+def test_without_xlstm_it_is_vm_unet(fusion):
+    backbone = {key: value for key, value in SMALL.items() if key != "fusion_width"}
+    plain = create_model("vm_unet", **backbone).eval()
+    model = create_model("xlstm_vmunet", **SMALL, fusion=fusion, xlstm_layers="").eval()
+    model.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 32, 256)
+    assert torch.equal(model(images), plain(images))
+
+
+@torch.no_grad()
+def test_multilevel_with_beta_0_is_the_network_without_xlstm():
+    fused = create_model("xlstm_vmunet", **SMALL).eval()
+    plain = create_model("xlstm_vmunet", **SMALL, xlstm_layers="").eval()
+    plain.load_state_dict({key: fused.state_dict()[key] for key in plain.state_dict()})
+    images = torch.randn(1, 3, 64, 64)
+    assert (fused(images) - plain(images)).abs().max() > 1e-4
+    fused.xlstm.beta.zero_()
+    torch.testing.assert_close(fused(images), plain(images))
+
+
+@torch.no_grad()
+def test_every_level_reaches_the_decoder():
+    model = create_model("xlstm_vmunet", **SMALL).eval()
+    images = torch.randn(1, 3, 64, 64)
+    logits = model(images)
+    for level in range(4):
+        alpha = model.xlstm.alpha[level].item()
+        model.xlstm.alpha[level] = 0
+        assert (model(images) - logits).abs().max() > 1e-3
+        model.xlstm.alpha[level] = alpha
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"fusion": "levels"}, "multilevel, rows, released"),
+        ({"xlstm_layers": "ms"}, "'', 's', 'm', 'sm'"),
+        ({"heads": 5}, "heads"),
+        ({"encoder": "resnet_18"}, "resnet18"),
+        ({"encoder": "vit_tiny_patch16_224"}, "one size"),
+        ({"encoder": "resnet18", "fusion": "released"}, "vssm"),
+    ],
+)
+def test_impossible_arguments_are_refused_with_the_possible_ones(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        create_model("xlstm_vmunet", **(SMALL | arguments))
+
+
+def test_a_timm_encoder_brings_its_own_standardisation():
+    model = create_model("xlstm_vmunet", **SMALL, encoder="test_resnet")
+    assert model.preprocessing.mean == (0.5, 0.5, 0.5)

@@ -1,0 +1,118 @@
+"""The contract of `SegmentationModel`, as tests that every network's test class inherits."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from dermseg.models.base import SegmentationModel
+from dermseg.models.registry import create_model, list_models
+from dermseg.models.weights import load_model, save_model
+
+
+class ModelTester:
+    """Inherit, name a small variant of a network, and every promise of the contract is tested on it."""
+
+    name: ClassVar[str]
+    arguments: ClassVar[dict[str, Any]]
+    drop_path: ClassVar[bool] = True
+    square: ClassVar[tuple[int, int]] = (64, 64)
+    sizes: ClassVar[list[tuple[int, int]]] = [(64, 64), (32, 96), (37, 70), (5, 3), (1, 1)]
+
+    def create(self, **overrides: Any) -> SegmentationModel:
+        """Build the network with weights far from their initial values, so that no part is nearly silent."""
+        torch.manual_seed(0)
+        model = create_model(self.name, **(self.arguments | overrides))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.05 * torch.randn_like(parameter)
+        return model
+
+    def images(self, batch: int, size: tuple[int, int] | None = None) -> Tensor:
+        return torch.randn(batch, 3, *(size or self.square), generator=torch.Generator().manual_seed(1))
+
+    def test_is_registered(self) -> None:
+        assert self.name in list_models()
+        model = self.create()
+        assert model.name == self.name
+        assert model.arguments == self.arguments
+
+    @torch.no_grad()
+    def test_logits_are_as_large_as_the_images(self) -> None:
+        model = self.create().eval()
+        for size in self.sizes:
+            logits = model(self.images(2, size))
+            assert logits.shape == (2, 1, *size)
+            assert logits.dtype == torch.float32
+            assert logits.isfinite().all()
+
+    @torch.no_grad()
+    def test_an_image_gets_the_same_logits_alone_and_in_any_batch(self) -> None:
+        # In float64, where the order of additions leaves no trace, nothing but a true influence remains.
+        model = self.create().eval().double()
+        for size in self.sizes[:3]:
+            images = self.images(3, size).double()
+            together = model(images)
+            backwards = model(images.flip(0)).flip(0)
+            alone = torch.cat([model(image[None]) for image in images])
+            if model.batch_independent:
+                torch.testing.assert_close(alone, together, atol=1e-9, rtol=1e-9)
+                torch.testing.assert_close(backwards, together, atol=1e-9, rtol=1e-9)
+            else:
+                assert (alone[1] - together[1]).abs().max() > 1e-3
+
+    @torch.no_grad()
+    def test_logits_depend_on_the_image(self) -> None:
+        first, second = self.create().eval()(self.images(2))
+        assert (first - second).abs().mean() > 1e-3
+        assert first.std() > 1e-3
+
+    def test_gradients_reach_every_parameter(self) -> None:
+        model = self.create(**({"drop_path": 0.0} if self.drop_path else {})).train()
+        model(self.images(2)).square().mean().backward()
+        silent = [
+            key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()
+        ]
+        assert silent == []
+
+    @torch.no_grad()
+    def test_only_training_is_random(self) -> None:
+        if not self.drop_path:
+            pytest.skip("nothing in this network is random")
+        model = self.create(drop_path=0.5)
+        images = self.images(4)
+        assert not torch.equal(model.train()(images), model(images))
+        assert torch.equal(model.eval()(images), model(images))
+
+    def test_the_seed_decides_the_weights(self) -> None:
+        states = []
+        for seed in (3, 3, 4):
+            torch.manual_seed(seed)
+            states.append(create_model(self.name, **self.arguments).state_dict())
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        assert not all(torch.equal(states[0][key], states[2][key]) for key in states[0])
+
+    @torch.no_grad()
+    def test_a_weight_file_gives_the_same_network(self, tmp_path: Path) -> None:
+        model = self.create().eval()
+        save_model(model, tmp_path / "model.safetensors", threshold=0.4)
+        loaded = load_model(tmp_path / "model.safetensors")
+        assert loaded.name == self.name
+        assert not loaded.training
+        assert loaded.threshold == 0.4
+        assert loaded.preprocessing == model.preprocessing
+        assert loaded.arguments.items() >= self.arguments.items()
+        assert torch.equal(loaded(self.images(2)), model(self.images(2)))
+
+    @pytest.mark.slow
+    def test_compiles_to_one_graph(self) -> None:
+        self.check_compiles()
+
+    def check_compiles(self) -> None:
+        model = self.create().eval()
+        images = self.images(2)
+        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(images), model(images), atol=1e-5, rtol=1e-4)
