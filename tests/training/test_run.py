@@ -310,9 +310,19 @@ def test_a_split_of_other_data_is_refused(tiny):
         report(tiny(split="isic2018-2094"))
 
 
-def test_mistakes_leave_no_folder_behind(tiny):
-    with pytest.raises(ConfigError, match="vm_umet"):
-        report(tiny(model="vm_umet"))
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "vm_umet"}, "vm_umet"),
+        ({"model_arguments": {"wideness": 8}}, "wideness"),
+        ({"model_arguments": {"width": "broad"}}, "model_arguments do not fit vm_unet"),
+        ({"device": "cuda"}, "PyTorch finds no cuda here"),
+    ],
+)
+def test_mistakes_leave_no_folder_behind(tiny, monkeypatch, fields, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        report(tiny(**fields))
     assert not tiny().out.exists()
 
 

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from rich.console import Console
 
+from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import AtomicCheckpointIO
 from dermseg.training.folder import RunFolder
@@ -73,9 +74,16 @@ def fit(
 
 
 def accelerator(device: str) -> str:
-    """Name the hardware that `device` asks for; `auto` is a CUDA GPU if there is one, else the CPU."""
+    """Name the hardware that `device` asks for; `auto` is a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ConfigError: This machine has none of that kind, or this PyTorch was built without it.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[device]:
+        raise ConfigError(f"device: PyTorch finds no {device} here; use --device cpu or auto")
     return device
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
@@ -54,6 +55,8 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
         KeyboardInterrupt: The user stopped the run; it can be resumed.
     """
     console = console or Console()
+    # Before the folder is made: a mistaken argument should leave nothing behind.
+    accelerator(arguments.device)
     network = _network(arguments)
     run = open_run(arguments)
     try:
@@ -91,7 +94,10 @@ def _network(arguments: TrainArguments) -> SegmentationModel:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    network = create_model(arguments.model, **arguments.model_arguments)
+    try:
+        network = create_model(arguments.model, **arguments.model_arguments)
+    except TypeError as error:
+        raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
     network.preprocessing = replace(network.preprocessing, size=arguments.size)
     return network
 
