@@ -40,7 +40,7 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
 
     The folder holds config.yaml, split.json, metrics.csv, tensorboard/, checkpoints/, and at the end
     model.safetensors (best epoch), curves.png, samples.png and summary.json. The best epoch is chosen on the
-    validation images; test images are not even opened at training size by the network.
+    validation images; the test images of the split take no part.
 
     Killed at any moment, a run continues from its last finished epoch with the curve of an unbroken run.
 
