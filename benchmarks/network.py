@@ -1,0 +1,216 @@
+"""Time the whole released-form XLSTM-VMUNet at 256 px beside its peers, in one run.
+
+    python benchmarks/network.py [--released-repo PATH] [--train]
+
+Peers, on the same input and threads:
+
+- plain: our network with the scan that released code runs where its compiled package is missing: one loop
+  over the pixels, all four directions side by side, under autograd;
+- released: the authors' own network (FangZhuoyi/XLSTM-VMUNet, checked out at PATH; needs einops) with that
+  loop in place of mamba-ssm. Nothing of theirs is part of this project.
+
+Every measurement is a fresh process; time is the least of the repetitions, after one run that compiles.
+Systems take turns, so that other work on the machine meets all. Writes `results/benchmarks/network.csv`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dermseg.errors import DermsegWarning
+from dermseg.files import replacing
+from ops import describe_machine
+
+REPETITIONS = {"ours": 10, "plain": 1, "released": 1}
+ROUNDS = 2  # processes per measurement
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One system at one task."""
+
+    system: str  # ours, plain, released
+    task: str  # forward (batch 1), train (batch 2: forward, backward, AdamW)
+    repository: str = ""
+
+
+def plain_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor, **_: object
+) -> Tensor:
+    """S6 as a loop over L, in mamba-ssm's layout: u, delta (batch, D, L); B, C (batch, groups, N, L)."""
+    delta = F.softplus(delta + delta_bias[:, None])
+    B, C = (matrix.repeat_interleave(u.shape[1] // matrix.shape[1], dim=1) for matrix in (B, C))
+    decay = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))
+    entering = torch.einsum("bdl,bdnl,bdl->bdln", delta, B, u)
+    state = torch.zeros_like(decay[:, :, 0])
+    read = []
+    for t in range(u.shape[2]):
+        state = decay[:, :, t] * state + entering[:, :, t]
+        read.append(torch.einsum("bdn,bdn->bd", state, C[..., t]))
+    return torch.stack(read, dim=2) + u * D[:, None]
+
+
+def plain_ss2d_scan(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """`dermseg.ops.ss2d.ss2d_scan` by one plain scan over four copies of the map."""
+    batch, height, width, channels = x.shape
+    rows = torch.arange(height * width)
+    columns = rows.view(height, width).T.flatten()
+    orders = torch.stack([rows, columns, rows.flip(0), columns.flip(0)])
+
+    def unfold(per_pixel: Tensor) -> Tensor:
+        """From (batch, H, W, 4, n) to (batch, 4, n, L), each direction in its own order."""
+        flat = per_pixel.flatten(1, 2)
+        return torch.stack([flat[:, order, k] for k, order in enumerate(orders)], dim=1).transpose(2, 3)
+
+    u = unfold(x.unsqueeze(3).expand(-1, -1, -1, 4, -1)).flatten(1, 2)
+    y = plain_scan(
+        u,
+        unfold(delta).flatten(1, 2),
+        A.flatten(0, 1),
+        unfold(B),
+        unfold(C),
+        D.flatten(),
+        delta_bias.flatten(),
+    )
+    directions = y.view(batch, 4, channels, -1)
+    put_back = [directions[:, k, :, torch.argsort(order)] for k, order in enumerate(orders)]
+    return sum(put_back).transpose(1, 2).view_as(x)
+
+
+def build(case: Case) -> nn.Module:
+    """The network of a case, with its own initial weights."""
+    torch.manual_seed(0)
+    if case.system == "released":
+        return _released(case.repository)
+    from dermseg.layers import ss2d
+    from dermseg.models.registry import create_model
+
+    if case.system == "plain":
+        ss2d.ss2d_scan = plain_ss2d_scan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DermsegWarning)
+        return create_model("xlstm_vmunet", fusion="released")
+
+
+def _released(repository: str) -> nn.Module:
+    """The authors' network, its compiled scan replaced by the plain one before it is imported."""
+    for name in ("mamba_ssm", "mamba_ssm.ops", "mamba_ssm.ops.selective_scan_interface"):
+        sys.modules[name] = types.ModuleType(name)
+    interface = sys.modules["mamba_ssm.ops.selective_scan_interface"]
+    interface.selective_scan_fn = interface.selective_scan_ref = plain_scan
+    sys.path.insert(0, repository)
+    from XLSTM_VMUNet import XLSTM_VMUNet
+
+    return XLSTM_VMUNet(
+        depths=[2, 2, 2, 2], depths_decoder=[2, 2, 2, 1], drop_path_rate=0.2, load_ckpt_path=None
+    )
+
+
+def measure(case: Case) -> float:
+    """Least seconds of one run of a case, in this process."""
+    torch.set_num_threads(THREADS)
+    network = build(case)
+    run = _forward(network) if case.task == "forward" else _training_step(network, case.system)
+    seconds = []
+    for _ in range(1 + REPETITIONS[case.system]):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def _forward(network: nn.Module) -> Callable[[], object]:
+    network.eval()
+    images = torch.randn(1, 3, 256, 256)
+    return torch.no_grad()(lambda: network(images))
+
+
+def _training_step(network: nn.Module, system: str) -> Callable[[], object]:
+    network.train()
+    images, masks = torch.randn(2, 3, 256, 256), torch.rand(2, 256, 256).round()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    loss = F.binary_cross_entropy if system == "released" else F.binary_cross_entropy_with_logits
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(network(images).view_as(masks), masks).backward()
+        optimizer.step()
+
+    return step
+
+
+def measure_apart(case: Case) -> float:
+    """Least seconds of one run of a case, in a fresh process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    command = [sys.executable, __file__, "--case", json.dumps(asdict(case))]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    return float(output.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure all systems, print them, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--released-repo", default="", help="checkout of FangZhuoyi/XLSTM-VMUNet")
+    parser.add_argument(
+        "--train", action="store_true", help="training steps too; the peers need about 24 GiB"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/network.csv"))
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(measure(Case(**json.loads(arguments.case))))
+        return
+
+    systems = ["plain", *(["released"] if arguments.released_repo else []), "ours"]
+    tasks = ["forward", *(["train"] if arguments.train else [])]
+    cases = [Case(system, task, arguments.released_repo) for task in tasks for system in systems]
+    seconds: dict[Case, float] = {}
+    for _ in range(ROUNDS):
+        for case in cases:
+            seconds[case] = min(measure_apart(case), seconds.get(case, float("inf")))
+
+    machine, command = describe_machine(), shlex.join(["python", *sys.argv])
+    table = Table("task", "system", "seconds", "speed of ours over it")
+    rows = []
+    for case in cases:
+        ratio = seconds[case] / seconds[Case("ours", case.task, arguments.released_repo)]
+        rows.append(
+            {
+                "task": case.task,
+                "system": case.system,
+                "threads": THREADS,
+                "seconds": f"{seconds[case]:.4f}",
+                "speed_of_ours": f"{ratio:.1f}",
+                "machine": machine,
+                "command": command,
+            }
+        )
+        table.add_row(case.task, case.system, f"{seconds[case]:.3f}", f"{ratio:.1f}")
+    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    Console().print(table, machine, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
