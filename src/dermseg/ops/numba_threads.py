@@ -8,7 +8,6 @@ threads run them, from any thread, and after a fork the child starts its own.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import torch
 
@@ -16,7 +15,7 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: object) -> None:
-    """Call `kernel(first, last, *arguments)` on contiguous ranges that together cover all tasks.
+    """Call `kernel(task, *arguments)` for every task.
 
     Args:
         kernel: Compiled function; its tasks must not depend on each other.
@@ -24,14 +23,20 @@ def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: object) 
         work: Elementary steps of all tasks together; little work stays on the calling thread.
         arguments: Passed on.
     """
-    threads = max(1, min(torch.get_num_threads(), tasks, work // _STEPS_WORTH_A_THREAD))
-    bounds = [tasks * i // threads for i in range(threads + 1)]
-    ranges = list(pairwise(bounds))
-    others = [_threads().submit(kernel, first, last, *arguments) for first, last in ranges[1:]]
+    # Threads take the next task when they are done with one, so that a thread which other programs keep
+    # waiting holds up nobody. Taking from a `range` iterator is atomic.
+    pending = iter(range(tasks))
+
+    def take_tasks() -> None:
+        for task in pending:
+            kernel(task, *arguments)
+
+    threads = min(torch.get_num_threads(), tasks, work // _STEPS_WORTH_A_THREAD)
+    others = [_threads().submit(take_tasks) for _ in range(1, threads)]
     try:
-        kernel(*ranges[0], *arguments)
+        take_tasks()
     finally:
-        # Also when this thread's share failed: the others write into the arguments' memory.
+        # Also when this thread failed: the others write into the arguments' memory.
         for other in others:
             other.result()
 

@@ -28,9 +28,9 @@ def selective_scan(
     step = F.softplus(delta + delta_bias)  # Eq 5
     state = u.new_zeros(u.shape[0], *A.shape)  # (batch, channels, N)
     outputs = []
-    for t in range(u.shape[1]):
-        A_bar = torch.exp(step[:, t, :, None] * A)  # Eq 2
-        B_bar = step[:, t, :, None] * B[:, t, None, :]
-        state = A_bar * state + B_bar * u[:, t, :, None]  # Eq 3
-        outputs.append((state * C[:, t, None, :]).sum(-1))
+    for u_t, step_t, B_t, C_t in zip(u.unbind(1), step.unbind(1), B.unbind(1), C.unbind(1), strict=True):
+        A_bar = torch.exp(step_t[:, :, None] * A)  # Eq 2
+        B_bar = step_t[:, :, None] * B_t[:, None, :]
+        state = A_bar * state + B_bar * u_t[:, :, None]  # Eq 3
+        outputs.append((state * C_t[:, None, :]).sum(-1))
     return torch.stack(outputs, dim=1) + D * u

@@ -113,8 +113,7 @@ def _load_parameters(
 
 @compiled
 def forward(
-    first_task: int,
-    last_task: int,
+    task: int,
     orders: Array,
     x: Array,
     delta: Array,
@@ -126,7 +125,7 @@ def forward(
     y: Array,
     starts: Array,
 ) -> None:
-    """Write outputs and kept states of the tasks from `first_task` up to, not including, `last_task`."""
+    """Write the outputs and the kept states of one task."""
     directions, channels, states = A.shape
     length = orders.shape[1]
     blocks = starts.shape[3]
@@ -142,50 +141,48 @@ def forward(
     out = stack(TILE, x.dtype)
     h = stack(BLOCK, x.dtype)
     a = stack(BLOCK, x.dtype)
-    for task in range(first_task, last_task):
-        b, group = task // groups, task % groups
-        for k in range(directions):
+    b, group = task // groups, task % groups
+    for k in range(directions):
+        for block in range(group * size, min(group * size + size, blocks)):
+            width = min(BLOCK, channels - block * BLOCK)
+            _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
+        state[:] = 0.0
+        for chunk in range((length + CHUNK - 1) // CHUNK):
+            order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
+            _load_states(B, b, k, order, B_rows)
+            _load_states(C, b, k, order, C_rows)
             for block in range(group * size, min(group * size + size, blocks)):
-                width = min(BLOCK, channels - block * BLOCK)
-                _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
-            state[:] = 0.0
-            for chunk in range((length + CHUNK - 1) // CHUNK):
-                order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
-                _load_states(B, b, k, order, B_rows)
-                _load_states(C, b, k, order, C_rows)
-                for block in range(group * size, min(group * size + size, blocks)):
-                    local = block - group * size
-                    first = block * BLOCK
-                    width = min(BLOCK, channels - first)
-                    _load(x, b, 0, order, first, width, u)
-                    _load(delta, b, k, order, first, width, step)
+                local = block - group * size
+                first = block * BLOCK
+                width = min(BLOCK, channels - first)
+                _load(x, b, 0, order, first, width, u)
+                _load(delta, b, k, order, first, width, step)
+                for t in range(order.size):
+                    for i in range(BLOCK):
+                        j = t * BLOCK + i
+                        step[j] = softplus(step[j] + parameters[local, states + 1, i])
+                        drive[j] = step[j] * u[j]
+                        out[j] = parameters[local, states, i] * u[j]
+                for n in range(states):
+                    for i in range(BLOCK):
+                        h[i] = state[local, n, i]
+                        a[i] = parameters[local, n, i]
+                        starts[b, k, chunk, block, n, i] = h[i]
                     for t in range(order.size):
+                        B_tn = B_rows[n, t]
+                        C_tn = C_rows[n, t]
                         for i in range(BLOCK):
                             j = t * BLOCK + i
-                            step[j] = softplus(step[j] + parameters[local, states + 1, i])
-                            drive[j] = step[j] * u[j]
-                            out[j] = parameters[local, states, i] * u[j]
-                    for n in range(states):
-                        for i in range(BLOCK):
-                            h[i] = state[local, n, i]
-                            a[i] = parameters[local, n, i]
-                            starts[b, k, chunk, block, n, i] = h[i]
-                        for t in range(order.size):
-                            B_tn = B_rows[n, t]
-                            C_tn = C_rows[n, t]
-                            for i in range(BLOCK):
-                                j = t * BLOCK + i
-                                h[i] = exp2(step[j] * a[i]) * h[i] + B_tn * drive[j]
-                                out[j] += C_tn * h[i]
-                        for i in range(BLOCK):
-                            state[local, n, i] = h[i]
-                    _store(out, b, 0, order, first, width, k > 0, y)
+                            h[i] = exp2(step[j] * a[i]) * h[i] + B_tn * drive[j]
+                            out[j] += C_tn * h[i]
+                    for i in range(BLOCK):
+                        state[local, n, i] = h[i]
+                _store(out, b, 0, order, first, width, k > 0, y)
 
 
 @compiled
 def backward(
-    first_task: int,
-    last_task: int,
+    task: int,
     orders: Array,
     x: Array,
     delta: Array,
@@ -204,7 +201,7 @@ def backward(
     D_grad: Array,
     bias_grad: Array,
 ) -> None:
-    """Write all gradients of the tasks from `first_task` up to, not including, `last_task`.
+    """Write all gradients of one task.
 
     With g_t the gradient of the state h_t, y'_t that of the output and Ā_t = exp(Δ_t A):
     g_t = C_t y'_t + Ā_{t+1} g_{t+1}, and g_t Ā_t h_{t-1} is the gradient of Δ_t A.
@@ -236,87 +233,86 @@ def backward(
     a = stack(BLOCK, x.dtype)
     g = stack(BLOCK, x.dtype)
     a_grad = stack(BLOCK, x.dtype)
-    for task in range(first_task, last_task):
-        b, group = task // groups, task % groups
-        for k in range(directions):
-            for block in range(group * size, min(group * size + size, blocks)):
-                width = min(BLOCK, channels - block * BLOCK)
-                _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
-            gradients[:] = 0.0
-            future[:] = 0.0
-            for chunk in range((length - 1) // CHUNK, -1, -1):
-                order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
-                _load_states(B, b, k, order, B_rows)
-                _load_states(C, b, k, order, C_rows)
-                B_sums[:] = 0.0
-                C_sums[:] = 0.0
-                for block in range(group * size, min(group * size + size, blocks)):
-                    local = block - group * size
-                    first = block * BLOCK
-                    width = min(BLOCK, channels - first)
-                    _load(x, b, 0, order, first, width, u)
-                    _load(delta, b, k, order, first, width, raw)
-                    _load(y_grad, b, 0, order, first, width, out_grad)
-                    for t in range(order.size):
-                        for i in range(BLOCK):
-                            j = t * BLOCK + i
-                            raw[j] += parameters[local, states + 1, i]
-                            step[j] = softplus(raw[j])
-                            drive[j] = step[j] * u[j]
-                            step_grad[j] = zero
-                            drive_grad[j] = zero
-                    for n in range(states):
-                        for i in range(BLOCK):
-                            a[i] = parameters[local, n, i]
-                            h[i] = starts[b, k, chunk, block, n, i]
-                            g[i] = future[local, n, i]
-                            a_grad[i] = zero
-                            history[i] = h[i]
-                        for t in range(order.size):
-                            B_tn = B_rows[n, t]
-                            for i in range(BLOCK):
-                                j = t * BLOCK + i
-                                decay[j] = exp2(step[j] * a[i])
-                                h[i] = decay[j] * h[i] + B_tn * drive[j]
-                                history[j + BLOCK] = h[i]
-                        for t in range(order.size - 1, -1, -1):
-                            B_tn = B_rows[n, t]
-                            C_tn = C_rows[n, t]
-                            B_sum = zero
-                            C_sum = zero
-                            for i in range(BLOCK):
-                                j = t * BLOCK + i
-                                g_t = C_tn * out_grad[j] + g[i]
-                                C_sum += out_grad[j] * history[j + BLOCK]
-                                B_sum += g_t * drive[j]
-                                drive_grad[j] += g_t * B_tn
-                                g[i] = g_t * decay[j]
-                                exponent_grad = g[i] * history[j]
-                                step_grad[j] += exponent_grad * a[i]
-                                a_grad[i] += exponent_grad * step[j]
-                            B_sums[n, t] += B_sum
-                            C_sums[n, t] += C_sum
-                        for i in range(BLOCK):
-                            future[local, n, i] = g[i]
-                            gradients[local, n, i] += a_grad[i]
-                    for t in range(order.size):
-                        for i in range(BLOCK):
-                            j = t * BLOCK + i
-                            # `a` held A log2(e), but what was summed is the gradient of A itself.
-                            total = step_grad[j] * ln_2 + drive_grad[j] * u[j]
-                            raw[j] = total * softplus_slope(raw[j])
-                            drive[j] = drive_grad[j] * step[j] + out_grad[j] * parameters[local, states, i]
-                            gradients[local, states, i] += out_grad[j] * u[j]
-                            gradients[local, states + 1, i] += raw[j]
-                    _store(drive, b, 0, order, first, width, k > 0, x_grad)
-                    _store(raw, b, k, order, first, width, False, delta_grad)
-                _store_states(B_sums, group, b, k, order, B_grad)
-                _store_states(C_sums, group, b, k, order, C_grad)
+    b, group = task // groups, task % groups
+    for k in range(directions):
+        for block in range(group * size, min(group * size + size, blocks)):
+            width = min(BLOCK, channels - block * BLOCK)
+            _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
+        gradients[:] = 0.0
+        future[:] = 0.0
+        for chunk in range((length - 1) // CHUNK, -1, -1):
+            order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
+            _load_states(B, b, k, order, B_rows)
+            _load_states(C, b, k, order, C_rows)
+            B_sums[:] = 0.0
+            C_sums[:] = 0.0
             for block in range(group * size, min(group * size + size, blocks)):
                 local = block - group * size
-                for i in range(min(BLOCK, channels - block * BLOCK)):
-                    channel = block * BLOCK + i
-                    D_grad[b, k, channel] = gradients[local, states, i]
-                    bias_grad[b, k, channel] = gradients[local, states + 1, i]
-                    for n in range(states):
-                        A_grad[b, k, channel, n] = gradients[local, n, i]
+                first = block * BLOCK
+                width = min(BLOCK, channels - first)
+                _load(x, b, 0, order, first, width, u)
+                _load(delta, b, k, order, first, width, raw)
+                _load(y_grad, b, 0, order, first, width, out_grad)
+                for t in range(order.size):
+                    for i in range(BLOCK):
+                        j = t * BLOCK + i
+                        raw[j] += parameters[local, states + 1, i]
+                        step[j] = softplus(raw[j])
+                        drive[j] = step[j] * u[j]
+                        step_grad[j] = zero
+                        drive_grad[j] = zero
+                for n in range(states):
+                    for i in range(BLOCK):
+                        a[i] = parameters[local, n, i]
+                        h[i] = starts[b, k, chunk, block, n, i]
+                        g[i] = future[local, n, i]
+                        a_grad[i] = zero
+                        history[i] = h[i]
+                    for t in range(order.size):
+                        B_tn = B_rows[n, t]
+                        for i in range(BLOCK):
+                            j = t * BLOCK + i
+                            decay[j] = exp2(step[j] * a[i])
+                            h[i] = decay[j] * h[i] + B_tn * drive[j]
+                            history[j + BLOCK] = h[i]
+                    for t in range(order.size - 1, -1, -1):
+                        B_tn = B_rows[n, t]
+                        C_tn = C_rows[n, t]
+                        B_sum = zero
+                        C_sum = zero
+                        for i in range(BLOCK):
+                            j = t * BLOCK + i
+                            g_t = C_tn * out_grad[j] + g[i]
+                            C_sum += out_grad[j] * history[j + BLOCK]
+                            B_sum += g_t * drive[j]
+                            drive_grad[j] += g_t * B_tn
+                            g[i] = g_t * decay[j]
+                            exponent_grad = g[i] * history[j]
+                            step_grad[j] += exponent_grad * a[i]
+                            a_grad[i] += exponent_grad * step[j]
+                        B_sums[n, t] += B_sum
+                        C_sums[n, t] += C_sum
+                    for i in range(BLOCK):
+                        future[local, n, i] = g[i]
+                        gradients[local, n, i] += a_grad[i]
+                for t in range(order.size):
+                    for i in range(BLOCK):
+                        j = t * BLOCK + i
+                        # `a` held A log2(e), but what was summed is the gradient of A itself.
+                        total = step_grad[j] * ln_2 + drive_grad[j] * u[j]
+                        raw[j] = total * softplus_slope(raw[j])
+                        drive[j] = drive_grad[j] * step[j] + out_grad[j] * parameters[local, states, i]
+                        gradients[local, states, i] += out_grad[j] * u[j]
+                        gradients[local, states + 1, i] += raw[j]
+                _store(drive, b, 0, order, first, width, k > 0, x_grad)
+                _store(raw, b, k, order, first, width, False, delta_grad)
+            _store_states(B_sums, group, b, k, order, B_grad)
+            _store_states(C_sums, group, b, k, order, C_grad)
+        for block in range(group * size, min(group * size + size, blocks)):
+            local = block - group * size
+            for i in range(min(BLOCK, channels - block * BLOCK)):
+                channel = block * BLOCK + i
+                D_grad[b, k, channel] = gradients[local, states, i]
+                bias_grad[b, k, channel] = gradients[local, states + 1, i]
+                for n in range(states):
+                    A_grad[b, k, channel, n] = gradients[local, n, i]

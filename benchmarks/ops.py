@@ -1,0 +1,238 @@
+"""Time and peak memory of the scan operators, each beside its peer, in one run.
+
+    python benchmarks/ops.py
+
+The peer is the reference loop over L, which is what released code of this family runs where its compiled
+package is missing; ours even spares it that code's indexing, whose backward pass is quadratic in L. Every
+measurement is a fresh process: memory is the growth of its peak resident size over
+what it was when the inputs were ready; time is the least of the repetitions, compilation excluded. Peer and
+ours take turns, so that other work on the machine meets both. Writes `results/benchmarks/ops.csv`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dermseg.files import replacing
+
+REPETITIONS = {"reference": 1, "numba": 15}
+_STATUS = Path("/proc/self/status")
+# VM-UNet's four stages at 256 px: height, width, channels of the scanned map; N is 16.
+STAGES = [(64, 64, 192), (32, 32, 384), (16, 16, 768), (8, 8, 1536)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator at one size on one back-end."""
+
+    operator: str  # selective_scan, ss2d
+    height: int
+    width: int
+    channels: int
+    states: int
+    backend: str
+    backward: bool
+    threads: int
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """What a case shares with its peer."""
+        return (
+            self.operator,
+            self.height,
+            self.width,
+            self.channels,
+            self.states,
+            self.backward,
+            self.threads,
+        )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a process reports."""
+
+    milliseconds: float
+    cpu_milliseconds: float  # of all threads; other work on the machine does not count
+    peak_mib: float
+
+
+def cases(quick: bool) -> list[Case]:
+    """All cases, peers before ours."""
+    found = []
+    for backward in (False, True):
+        for backend in ("reference", "numba"):
+            found.append(Case("selective_scan", 1, 4096, 768, 16, backend, backward, 2))
+            for height, width, channels in [] if quick else STAGES:
+                found.append(Case("ss2d", height, width, channels, 16, backend, backward, 2))
+        for backend in ("reference", "numba"):
+            found.append(Case("selective_scan", 1, 4096, 768, 16, backend, backward, 1))
+        found += [
+            Case("selective_scan", 1, length, 96, 16, "numba", backward, 2)
+            for length in (() if quick else (1024, 4096, 16384, 65536))
+        ]
+    return found
+
+
+def measure(case: Case) -> Measurement:
+    """Run one case in this process."""
+    os.environ["DERMSEG_BACKEND"] = case.backend
+    import torch
+
+    from dermseg.ops.selective_scan import selective_scan
+    from dermseg.ops.ss2d import ss2d_scan
+
+    torch.set_num_threads(case.threads)
+    torch.manual_seed(0)
+
+    def inputs(height: int, width: int, channels: int) -> list[torch.Tensor]:
+        """Values as at the start of training: A from -1 to -N, steps around 0.01."""
+        K, N = 4, case.states
+        tensors = [
+            torch.randn(1, height, width, channels),
+            torch.randn(1, height, width, K, channels) * 0.1,
+            -torch.arange(1.0, N + 1).repeat(K, channels, 1),
+            torch.randn(1, height, width, K, N),
+            torch.randn(1, height, width, K, N),
+            torch.ones(K, channels),
+            torch.full((K, channels), -4.6),
+        ]
+        if case.operator == "selective_scan":
+            x, delta, A, B, C, D, bias = tensors
+            tensors = [x[:, 0], *(t[:, 0, :, 0].contiguous() for t in (delta,)), A[0].clone()]
+            tensors += [*(t[:, 0, :, 0].contiguous() for t in (B, C)), D[0].clone(), bias[0].clone()]
+        return [t.requires_grad_(case.backward) for t in tensors]
+
+    operator = selective_scan if case.operator == "selective_scan" else ss2d_scan
+
+    def run(tensors: list[torch.Tensor]) -> None:
+        y = operator(*tensors)
+        if case.backward:
+            torch.autograd.grad(y, tensors, torch.ones_like(y))
+
+    run(inputs(1 if case.height == 1 else 2, 2, 3))  # loads and compiles
+    tensors = inputs(case.height, case.width, case.channels)
+    _forget_peak()
+    before = _memory_mib("VmRSS")
+    run(tensors)
+    peak = _memory_mib("VmHWM") - before
+    times = [_times(run, tensors) for _ in range(REPETITIONS[case.backend])]
+    wall, cpu = (1e3 * min(column) for column in zip(*times, strict=True))
+    return Measurement(wall, cpu, peak)
+
+
+def _times(run: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """Seconds on the clock and of processor time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run(*arguments)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _memory_mib(field: str) -> float:
+    """Resident memory of this process: `VmRSS` now, `VmHWM` its peak."""
+    if not _STATUS.exists():
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 2**10
+
+
+def _forget_peak() -> None:
+    """Start the record of the peak anew, where the system can; compiling has raised it."""
+    if _STATUS.exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def measure_apart(case: Case) -> Measurement:
+    """Run one case in a fresh process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(case.threads)}
+    command = [sys.executable, __file__, "--case", json.dumps(asdict(case))]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    return Measurement(**json.loads(output.splitlines()[-1]))
+
+
+def describe_machine() -> str:
+    """Processor, cores and versions."""
+    import numba
+    import torch
+
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        text = information.read_text()
+        family, number = (
+            next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith(key))
+            for key in ("model name", "model\t")
+        )
+        model = f"{family} (model {number})"
+    return f"{model}, {os.cpu_count()} cores, torch {torch.__version__}, numba {numba.__version__}"
+
+
+def main() -> None:
+    """Measure all cases, print them, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the 768 x 16 x 4096 case only")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per measurement")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/ops.csv"))
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(asdict(measure(Case(**json.loads(arguments.case))))))
+        return
+
+    planned = cases(arguments.quick)
+    best: dict[Case, Measurement] = {}
+    for _ in range(arguments.rounds):
+        for case in sorted(planned, key=lambda case: case.size):
+            new = measure_apart(case)
+            old = best.get(case, new)
+            best[case] = Measurement(*map(min, zip(astuple(old), astuple(new), strict=True)))
+
+    machine, command = describe_machine(), shlex.join(["python", *sys.argv])
+    peers = {case.size: best[case] for case in planned if case.backend == "reference"}
+    table = Table(
+        "operator",
+        "H x W x channels, N",
+        "pass",
+        "back-end",
+        "threads",
+        "ms",
+        "CPU ms",
+        "MiB",
+        "speed",
+        "memory",
+    )
+    rows = []
+    for case in planned:
+        ours, peer = best[case], peers.get(case.size)
+        speed = "" if peer is None else f"{peer.milliseconds / ours.milliseconds:.1f}"
+        memory = "" if peer is None else f"{ours.peak_mib / peer.peak_mib:.3f}"
+        row = {**asdict(case), **{name: f"{value:.2f}" for name, value in asdict(ours).items()}}
+        row |= {"times_reference_speed": speed, "of_reference_memory": memory}
+        rows.append({**row, "machine": machine, "command": command})
+        size = f"{case.height} x {case.width} x {case.channels}, {case.states}"
+        direction = "forward + backward" if case.backward else "forward"
+        figures = (row["milliseconds"], row["cpu_milliseconds"], row["peak_mib"], speed, memory)
+        table.add_row(case.operator, size, direction, case.backend, str(case.threads), *figures)
+    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    Console(width=130).print(table, machine, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
