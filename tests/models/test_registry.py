@@ -42,5 +42,7 @@ def test_a_name_is_given_once():
 
 
 def test_listing_models_does_not_import_timm():
-    code = "import sys; from dermseg.models import registry; registry.list_models(); sys.exit('timm' in sys.modules)"
+    code = (
+        "from dermseg.models import registry; registry.list_models(); import sys; exit('timm' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -139,7 +139,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path}: damaged, or no safetensors file ({error}); fetch or save it again"
         ) from error
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: a safetensors file that dermseg did not write (no readable {HEADER!r} in its header); "
             "for the authors' own weights use dermseg.models.released.load_released"
