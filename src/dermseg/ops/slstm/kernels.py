@@ -19,8 +19,7 @@ TILE = 8  # batch elements that share one pass over the recurrent weights
 
 @compiled
 def forward(
-    first: int,
-    last: int,
+    task: int,
     preactivations: Array,
     R: Array,
     c: Array,
@@ -31,11 +30,10 @@ def forward(
     gates: Array,
     cells: Array,
 ) -> None:
-    """Run tasks `first` to `last` - 1 of the recurrence; `c`, `n` and `m` become the final state.
+    """Run a task of the recurrence; `c`, `n` and `m` become the final state.
 
     Args:
-        first: Task to begin with, of heads * tiles.
-        last: Task to stop before.
+        task: Which of the heads * tiles tasks.
         preactivations: (batch, T, 4, heads, d), order z, i, f, o.
         R: Weights with the gate units last (heads, d, 4 d), for `h @ R[head]`.
         c: Cell (batch, heads, d), overwritten.
@@ -49,37 +47,35 @@ def forward(
     batch, T, _, heads, d = preactivations.shape
     total = np.empty((TILE, 4, d), preactivations.dtype)
     flat = total.reshape(TILE, 4 * d)
-    for task in range(first, last):
-        head = task % heads
-        start = task // heads * TILE
-        size = min(TILE, batch - start)
-        for t in range(T):
-            for b in range(size):
+    head = task % heads
+    start = task // heads * TILE
+    size = min(TILE, batch - start)
+    for t in range(T):
+        for b in range(size):
+            for gate in range(4):
+                _copy(total[b, gate], preactivations[start + b, t, gate, head])
+        before = h[start : start + size, head] if t == 0 else hidden[start : start + size, t - 1, head]
+        if t > 0 or np.any(before):
+            _add_product(flat[:size], before, R[head])
+        for b in range(size):
+            e = start + b
+            z, i, f, o = total[b, 0], total[b, 1], total[b, 2], total[b, 3]
+            _tanh(z)
+            _stabilise(i, f, m[e, head])
+            _sigmoid(o)
+            _remember(c[e, head], z, i, f)
+            _accumulate(n[e, head], i, f)
+            _emit(hidden[e, t, head], o, c[e, head], n[e, head])
+            if gates.size > 0:
                 for gate in range(4):
-                    _copy(total[b, gate], preactivations[start + b, t, gate, head])
-            before = h[start : start + size, head] if t == 0 else hidden[start : start + size, t - 1, head]
-            if t > 0 or np.any(before):
-                _add_product(flat[:size], before, R[head])
-            for b in range(size):
-                e = start + b
-                z, i, f, o = total[b, 0], total[b, 1], total[b, 2], total[b, 3]
-                _tanh(z)
-                _stabilise(i, f, m[e, head])
-                _sigmoid(o)
-                _remember(c[e, head], z, i, f)
-                _accumulate(n[e, head], i, f)
-                _emit(hidden[e, t, head], o, c[e, head], n[e, head])
-                if gates.size > 0:
-                    for gate in range(4):
-                        _copy(gates[e, t, gate, head], total[b, gate])
-                    _copy(cells[e, t, 0, head], c[e, head])
-                    _copy(cells[e, t, 1, head], n[e, head])
+                    _copy(gates[e, t, gate, head], total[b, gate])
+                _copy(cells[e, t, 0, head], c[e, head])
+                _copy(cells[e, t, 1, head], n[e, head])
 
 
 @compiled
 def backward(
-    first: int,
-    last: int,
+    task: int,
     grad_hidden: Array,
     R: Array,
     c: Array,
@@ -92,11 +88,10 @@ def backward(
     grad_h: Array,
     grad_preactivations: Array,
 ) -> None:
-    """Run tasks `first` to `last` - 1 backwards; `grad_c` to `grad_h` become those of the initial state.
+    """Run a task backwards; `grad_c` to `grad_h` become those of the initial state.
 
     Args:
-        first: Task to begin with, of heads * tiles.
-        last: Task to stop before.
+        task: Which of the heads * tiles tasks.
         grad_hidden: Gradient of every hidden state (batch, T, heads, d).
         R: Weights with the gate units first (heads, 4 d, d).
         c: Cell before the first step (batch, heads, d).
@@ -112,32 +107,31 @@ def backward(
     batch, T, heads, d = grad_hidden.shape
     total = np.empty((TILE, 4 * d), grad_hidden.dtype)
     recurrent = np.empty((TILE, d), grad_hidden.dtype)
-    for task in range(first, last):
-        head = task % heads
-        start = task // heads * TILE
-        size = min(TILE, batch - start)
-        recurrent[:size] = 0
-        for t in range(T - 1, -1, -1):
-            for b in range(size):
-                e = start + b
-                _differentiate(
-                    total[b],
-                    grad_hidden[e, t, head],
-                    recurrent[b],
-                    gates[e, t, :, head],
-                    cells[e, t, :, head],
-                    cells[e, t - 1, 0, head] if t > 0 else c[e, head],
-                    cells[e, t - 1, 1, head] if t > 0 else n[e, head],
-                    grad_c[e, head],
-                    grad_n[e, head],
-                    grad_m[e, head],
-                )
-                for gate in range(4):
-                    _copy(grad_preactivations[e, t, gate, head], total[b, gate * d : (gate + 1) * d])
-            recurrent[:size] = 0
-            _add_product(recurrent[:size], total[:size], R[head])
+    head = task % heads
+    start = task // heads * TILE
+    size = min(TILE, batch - start)
+    recurrent[:size] = 0
+    for t in range(T - 1, -1, -1):
         for b in range(size):
-            _copy(grad_h[start + b, head], recurrent[b])
+            e = start + b
+            _differentiate(
+                total[b],
+                grad_hidden[e, t, head],
+                recurrent[b],
+                gates[e, t, :, head],
+                cells[e, t, :, head],
+                cells[e, t - 1, 0, head] if t > 0 else c[e, head],
+                cells[e, t - 1, 1, head] if t > 0 else n[e, head],
+                grad_c[e, head],
+                grad_n[e, head],
+                grad_m[e, head],
+            )
+            for gate in range(4):
+                _copy(grad_preactivations[e, t, gate, head], total[b, gate * d : (gate + 1) * d])
+        recurrent[:size] = 0
+        _add_product(recurrent[:size], total[:size], R[head])
+    for b in range(size):
+        _copy(grad_h[start + b, head], recurrent[b])
 
 
 @inlined
