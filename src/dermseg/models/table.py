@@ -17,6 +17,8 @@ def print_models(pattern: str) -> None:
     if not names:
         raise ConfigError(f"no network matches '{pattern}'; there are: {', '.join(list_models())}")
     table = Table("name", "year", "family", "parameters", "paper", "original code, its licence")
+    for column in table.columns[4:]:
+        column.overflow = "fold"
     table.columns[0].no_wrap = True
     table.columns[3].justify = "right"
     for name in names:
