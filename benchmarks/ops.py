@@ -2,11 +2,12 @@
 
     python benchmarks/ops.py
 
-The peer is the reference loop over L, which is what released code of this family runs where its compiled
-package is missing; ours even spares it that code's indexing, whose backward pass is quadratic in L. Every
-measurement is a fresh process: memory is the growth of its peak resident size over
-what it was when the inputs were ready; time is the least of the repetitions, compilation excluded. Peer and
-ours take turns, so that other work on the machine meets both. Writes `results/benchmarks/ops.csv`.
+The peers are our reference loop, and the form the plain scan has in released code of this family ("released":
+discretise all L steps into tensors with N entries per element, then loop over them with einsum). The latter
+is measured forward only: its backward pass is quadratic in L. Every measurement is a fresh process. Memory is
+the growth of its peak resident size over what it was when the inputs were ready; time is the least of the
+repetitions, compilation excluded. Peers and ours take turns, so that other work on the machine meets all.
+Writes `results/benchmarks/ops.csv`.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from rich.table import Table
 
 from dermseg.files import replacing
 
-REPETITIONS = {"reference": 1, "numba": 15}
+REPETITIONS = {"released": 1, "reference": 1, "numba": 15}
 _STATUS = Path("/proc/self/status")
 # VM-UNet's four stages at 256 px: height, width, channels of the scanned map; N is 16.
 STAGES = [(64, 64, 192), (32, 32, 384), (16, 16, 768), (8, 8, 1536)]
@@ -72,7 +73,7 @@ class Measurement:
 
 def cases(quick: bool) -> list[Case]:
     """All cases, peers before ours."""
-    found = []
+    found = [Case("selective_scan", 1, 4096, 768, 16, "released", False, threads) for threads in (2, 1)]
     for backward in (False, True):
         for backend in ("reference", "numba"):
             found.append(Case("selective_scan", 1, 4096, 768, 16, backend, backward, 2))
@@ -89,7 +90,7 @@ def cases(quick: bool) -> list[Case]:
 
 def measure(case: Case) -> Measurement:
     """Run one case in this process."""
-    os.environ["DERMSEG_BACKEND"] = case.backend
+    os.environ["DERMSEG_BACKEND"] = "numba" if case.backend == "numba" else "reference"
     import torch
 
     from dermseg.ops.selective_scan import selective_scan
@@ -116,7 +117,22 @@ def measure(case: Case) -> Measurement:
             tensors += [*(t[:, 0, :, 0].contiguous() for t in (B, C)), D[0].clone(), bias[0].clone()]
         return [t.requires_grad_(case.backward) for t in tensors]
 
-    operator = selective_scan if case.operator == "selective_scan" else ss2d_scan
+    def released(*tensors: torch.Tensor) -> torch.Tensor:
+        """Channels first, B and C repeated for every channel, as released networks call it."""
+        u, delta, A, B, C, D, bias = tensors
+        u, step = u.mT.contiguous(), torch.nn.functional.softplus(delta + bias).mT.contiguous()
+        B, C = (t.mT[:, None].repeat(1, u.shape[1], 1, 1) for t in (B, C))
+        A_bar = torch.exp(torch.einsum("bcl,cn->bcln", step, A))
+        drive = torch.einsum("bcl,bcnl,bcl->bcln", step, B, u)
+        state = u.new_zeros(1, *A.shape)
+        outputs = []
+        for t in range(u.shape[2]):
+            state = A_bar[:, :, t] * state + drive[:, :, t]
+            outputs.append(torch.einsum("bcn,bcn->bc", state, C[..., t]))
+        return torch.stack(outputs, dim=2) + D[:, None] * u
+
+    operator = {"selective_scan": selective_scan, "ss2d": ss2d_scan}[case.operator]
+    operator = released if case.backend == "released" else operator
 
     def run(tensors: list[torch.Tensor]) -> None:
         y = operator(*tensors)
@@ -202,30 +218,28 @@ def main() -> None:
             best[case] = Measurement(*map(min, zip(astuple(old), astuple(new), strict=True)))
 
     machine, command = describe_machine(), shlex.join(["python", *sys.argv])
-    peers = {case.size: best[case] for case in planned if case.backend == "reference"}
-    table = Table(
-        "operator",
-        "H x W x channels, N",
-        "pass",
-        "back-end",
-        "threads",
-        "ms",
-        "CPU ms",
-        "MiB",
-        "speed",
-        "memory",
-    )
+    peers = {(case.backend, case.size): best[case] for case in planned if case.backend != "numba"}
+    ratio_columns = ("x released", "of memory", "x reference", "of memory")
+    sizes = ("operator", "H x W x channels, N", "pass", "back-end", "threads")
+    table = Table(*sizes, "ms", "CPU ms", "MiB", *ratio_columns)
     rows = []
     for case in planned:
-        ours, peer = best[case], peers.get(case.size)
-        speed = "" if peer is None else f"{peer.milliseconds / ours.milliseconds:.1f}"
-        memory = "" if peer is None else f"{ours.peak_mib / peer.peak_mib:.3f}"
+        ours = best[case]
+        ratios = {}
+        for name in ("released", "reference"):
+            peer = peers.get((name, case.size))
+            ratios[f"times_{name}_speed"] = peer and f"{peer.milliseconds / ours.milliseconds:.1f}"
+            ratios[f"of_{name}_memory"] = peer and f"{ours.peak_mib / peer.peak_mib:.3f}"
         row = {**asdict(case), **{name: f"{value:.2f}" for name, value in asdict(ours).items()}}
-        row |= {"times_reference_speed": speed, "of_reference_memory": memory}
-        rows.append({**row, "machine": machine, "command": command})
+        rows.append({**row, **ratios, "machine": machine, "command": command})
         size = f"{case.height} x {case.width} x {case.channels}, {case.states}"
         direction = "forward + backward" if case.backward else "forward"
-        figures = (row["milliseconds"], row["cpu_milliseconds"], row["peak_mib"], speed, memory)
+        figures = (
+            row["milliseconds"],
+            row["cpu_milliseconds"],
+            row["peak_mib"],
+            *(value or "" for value in ratios.values()),
+        )
         table.add_row(case.operator, size, direction, case.backend, str(case.threads), *figures)
     with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
