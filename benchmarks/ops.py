@@ -245,7 +245,7 @@ def main() -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    Console(width=130).print(table, machine, sep="\n")
+    Console(width=170).print(table, machine, sep="\n")
 
 
 if __name__ == "__main__":
