@@ -82,7 +82,7 @@ class SegmentationTask(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW; the learning rate is set at the start of each epoch."""
         groups = parameter_groups(self.network, self.arguments.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.arguments.learning_rate)
+        return torch.optim.AdamW(groups, lr=self.arguments.learning_rate, fused=True)
 
 
 def per_image_overlap(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
