@@ -30,12 +30,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from dermseg.errors import DermsegWarning
 from dermseg.files import replacing
-from ops import describe_machine
+from machine import describe_machine
+from peers import plain_scan, plain_ss2d_scan
 
 REPETITIONS = {"ours": 10, "plain": 1, "released": 1}
 ROUNDS = 2  # processes per measurement
@@ -49,51 +50,6 @@ class Case:
     system: str  # ours, plain, released
     task: str  # forward (batch 1), train (batch 2: forward, backward, AdamW)
     repository: str = ""
-
-
-def plain_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor, **_: object
-) -> Tensor:
-    """S6 as a loop over L, in mamba-ssm's layout: u, delta (batch, D, L); B, C (batch, groups, N, L)."""
-    delta = F.softplus(delta + delta_bias[:, None])
-    B, C = (matrix.repeat_interleave(u.shape[1] // matrix.shape[1], dim=1) for matrix in (B, C))
-    decay = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))
-    entering = torch.einsum("bdl,bdnl,bdl->bdln", delta, B, u)
-    state = torch.zeros_like(decay[:, :, 0])
-    read = []
-    for t in range(u.shape[2]):
-        state = decay[:, :, t] * state + entering[:, :, t]
-        read.append(torch.einsum("bdn,bdn->bd", state, C[..., t]))
-    return torch.stack(read, dim=2) + u * D[:, None]
-
-
-def plain_ss2d_scan(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
-) -> Tensor:
-    """`dermseg.ops.ss2d.ss2d_scan` by one plain scan over four copies of the map."""
-    batch, height, width, channels = x.shape
-    rows = torch.arange(height * width)
-    columns = rows.view(height, width).T.flatten()
-    orders = torch.stack([rows, columns, rows.flip(0), columns.flip(0)])
-
-    def unfold(per_pixel: Tensor) -> Tensor:
-        """From (batch, H, W, 4, n) to (batch, 4, n, L), each direction in its own order."""
-        flat = per_pixel.flatten(1, 2)
-        return torch.stack([flat[:, order, k] for k, order in enumerate(orders)], dim=1).transpose(2, 3)
-
-    u = unfold(x.unsqueeze(3).expand(-1, -1, -1, 4, -1)).flatten(1, 2)
-    y = plain_scan(
-        u,
-        unfold(delta).flatten(1, 2),
-        A.flatten(0, 1),
-        unfold(B),
-        unfold(C),
-        D.flatten(),
-        delta_bias.flatten(),
-    )
-    directions = y.view(batch, 4, channels, -1)
-    put_back = [directions[:, k, :, torch.argsort(order)] for k, order in enumerate(orders)]
-    return sum(put_back).transpose(1, 2).view_as(x)
 
 
 def build(case: Case) -> nn.Module:
@@ -171,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--released-repo", default="", help="checkout of FangZhuoyi/XLSTM-VMUNet")
     parser.add_argument(
-        "--train", action="store_true", help="training steps too; the peers need about 24 GiB"
+        "--train", action="store_true", help="training steps too; the peers take hours and about 24 GiB"
     )
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/network.csv"))
     parser.add_argument("--case", help=argparse.SUPPRESS)

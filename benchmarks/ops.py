@@ -3,18 +3,18 @@
     python benchmarks/ops.py
 
 The peers are our reference loop, and the form the plain scan has in released code of this family ("released":
-discretise all L steps into tensors with N entries per element, then loop over them with einsum). The latter
-is measured forward only: its backward pass is quadratic in L. Every measurement is a fresh process. Memory is
-the growth of its peak resident size over what it was when the inputs were ready; time is the least of the
-repetitions, compilation excluded. Peers and ours take turns, so that other work on the machine meets all.
-Writes `results/benchmarks/ops.csv`.
+discretise all L steps into tensors with N entries per element, then loop over them with einsum). The
+backward pass of the latter is quadratic in L: it is measured at L = 512, and with --released-backward, which
+takes about a quarter of an hour, at L = 4096. Every measurement is a fresh process. Memory is the growth of
+its peak resident size over what it was when the inputs were ready; time is the least of the repetitions,
+compilation excluded. Peers and ours take turns, so that other work on the machine meets all. Writes
+`results/benchmarks/ops.csv`.
 """
 
 import argparse
 import csv
 import json
 import os
-import platform
 import resource
 import shlex
 import subprocess
@@ -28,9 +28,14 @@ from rich.console import Console
 from rich.table import Table
 
 from dermseg.files import replacing
+from machine import describe_machine
+from peers import plain_selective_scan
 
-REPETITIONS = {"released": 1, "reference": 1, "numba": 15}
+REPETITIONS = {"released": 0, "reference": 1, "numba": 15}
+"""Runs after the first, whose memory is measured as well."""
 _STATUS = Path("/proc/self/status")
+SHORT = 512
+"""Length at which the released form's backward pass, quadratic in L, ends within seconds."""
 # VM-UNet's four stages at 256 px: height, width, channels of the scanned map; N is 16.
 STAGES = [(64, 64, 192), (32, 32, 384), (16, 16, 768), (8, 8, 1536)]
 
@@ -71,9 +76,13 @@ class Measurement:
     peak_mib: float
 
 
-def cases(quick: bool) -> list[Case]:
+def cases(quick: bool, released_backward: bool) -> list[Case]:
     """All cases, peers before ours."""
     found = [Case("selective_scan", 1, 4096, 768, 16, "released", False, threads) for threads in (2, 1)]
+    for backend in ("released", "reference", "numba"):
+        found.append(Case("selective_scan", 1, SHORT, 768, 16, backend, True, 2))
+    if released_backward:
+        found.append(Case("selective_scan", 1, 4096, 768, 16, "released", True, 2))
     for backward in (False, True):
         for backend in ("reference", "numba"):
             found.append(Case("selective_scan", 1, 4096, 768, 16, backend, backward, 2))
@@ -117,22 +126,8 @@ def measure(case: Case) -> Measurement:
             tensors += [*(t[:, 0, :, 0].contiguous() for t in (B, C)), D[0].clone(), bias[0].clone()]
         return [t.requires_grad_(case.backward) for t in tensors]
 
-    def released(*tensors: torch.Tensor) -> torch.Tensor:
-        """Channels first, B and C repeated for every channel, as released networks call it."""
-        u, delta, A, B, C, D, bias = tensors
-        u, step = u.mT.contiguous(), torch.nn.functional.softplus(delta + bias).mT.contiguous()
-        B, C = (t.mT[:, None].repeat(1, u.shape[1], 1, 1) for t in (B, C))
-        A_bar = torch.exp(torch.einsum("bcl,cn->bcln", step, A))
-        drive = torch.einsum("bcl,bcnl,bcl->bcln", step, B, u)
-        state = u.new_zeros(1, *A.shape)
-        outputs = []
-        for t in range(u.shape[2]):
-            state = A_bar[:, :, t] * state + drive[:, :, t]
-            outputs.append(torch.einsum("bcn,bcn->bc", state, C[..., t]))
-        return torch.stack(outputs, dim=2) + D[:, None] * u
-
     operator = {"selective_scan": selective_scan, "ss2d": ss2d_scan}[case.operator]
-    operator = released if case.backend == "released" else operator
+    operator = plain_selective_scan if case.backend == "released" else operator
 
     def run(tensors: list[torch.Tensor]) -> None:
         y = operator(*tensors)
@@ -143,9 +138,9 @@ def measure(case: Case) -> Measurement:
     tensors = inputs(case.height, case.width, case.channels)
     _forget_peak()
     before = _memory_mib("VmRSS")
-    run(tensors)
+    times = [_times(run, tensors)]
     peak = _memory_mib("VmHWM") - before
-    times = [_times(run, tensors) for _ in range(REPETITIONS[case.backend])]
+    times += [_times(run, tensors) for _ in range(REPETITIONS[case.backend])]
     wall, cpu = (1e3 * min(column) for column in zip(*times, strict=True))
     return Measurement(wall, cpu, peak)
 
@@ -180,27 +175,13 @@ def measure_apart(case: Case) -> Measurement:
     return Measurement(**json.loads(output.splitlines()[-1]))
 
 
-def describe_machine() -> str:
-    """Processor, cores and versions."""
-    import numba
-    import torch
-
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        text = information.read_text()
-        family, number = (
-            next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith(key))
-            for key in ("model name", "model\t")
-        )
-        model = f"{family} (model {number})"
-    return f"{model}, {os.cpu_count()} cores, torch {torch.__version__}, numba {numba.__version__}"
-
-
 def main() -> None:
     """Measure all cases, print them, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the 768 x 16 x 4096 case only")
+    parser.add_argument(
+        "--released-backward", action="store_true", help="the released form's at L = 4096 too"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="processes per measurement")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/ops.csv"))
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -209,7 +190,7 @@ def main() -> None:
         print(json.dumps(asdict(measure(Case(**json.loads(arguments.case))))))
         return
 
-    planned = cases(arguments.quick)
+    planned = cases(arguments.quick, arguments.released_backward)
     best: dict[Case, Measurement] = {}
     for _ in range(arguments.rounds):
         for case in sorted(planned, key=lambda case: case.size):
