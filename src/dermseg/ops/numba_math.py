@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+
+from dermseg.ops.compilation import announced
 
 F = TypeVar("F", bound=Callable[..., Any])
 # Numbers of a type that the compiler settles, and the compiler's own objects, which it does not type.
@@ -40,7 +42,7 @@ def compiled(function: F) -> F:
         kernel: Value = njit(cache=True, **options)(function)
     except RuntimeError:  # "no locator available"
         kernel = njit(**options)(function)
-    return cast(F, kernel)
+    return cast(F, announced(kernel))
 
 
 def inlined(function: F) -> F:
