@@ -18,8 +18,8 @@ def folder(tmp_path):
 
 
 def found(*arguments):
-    images, problems = find_images(arguments)
-    return [path.name for path in images], problems
+    inputs = find_images(arguments)
+    return [path.name for path in inputs.images], inputs.problems
 
 
 def test_folders_are_searched_with_their_sub_folders(folder):
@@ -66,6 +66,33 @@ def test_folders_that_cannot_be_searched_are_problems(folder, monkeypatch):
     assert (problem.path, problem.reason) == (folder / "deep", "cannot be searched (Permission denied)")
 
 
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("images", ["masks"]),
+        ("Img", ["GroundTruth", "labels"]),
+        ("ISIC2018_Task1-2_Test_Input", ["ISIC2018_Task1_Test_GroundTruth"]),
+        ("IMD002_Dermoscopic_Image", ["IMD002_lesion", "IMD002_roi"]),
+    ],
+)
+def test_masks_of_a_data_set_are_passed_over(tmp_path, images, masks):
+    for folder in (images, *masks, "IMD003_lesion", "ISIC2018_Task1_Training_GroundTruth"):
+        write_lesion(tmp_path / "data" / folder / f"{folder}.png")
+    inputs = find_images([tmp_path])
+    assert {path.stem for path in inputs.images} == {
+        images,
+        "IMD003_lesion",
+        "ISIC2018_Task1_Training_GroundTruth",
+    }
+    assert [path.name for path in inputs.mask_folders] == masks
+    assert found(tmp_path / "data" / masks[0])[0] == [f"{masks[0]}.png"]
+
+
+def test_a_folder_of_masks_alone_is_a_folder_of_images(tmp_path):
+    write_lesion(tmp_path / "masks" / "a.png")
+    assert found(tmp_path)[0] == ["a.png"]
+
+
 def test_nothing_at_all_is_an_error_that_says_what_was_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"No image found in: .*\.jpg"):
         find_images([tmp_path])
@@ -76,6 +103,13 @@ def test_nothing_at_all_is_an_error_that_says_what_was_looked_for(tmp_path):
 def test_names_are_stems_unless_they_meet():
     paths = [Path(name) for name in ("in/a/x.jpg", "in/b/x.jpg", "in/b/x.png", "in/y.jpg", "in/a/X.bmp")]
     assert result_names(paths) == ["a-x-jpg", "b-x-jpg", "b-x-png", "y", "a-X-bmp"]
+
+
+def test_names_tell_folders_above_the_working_folder_apart(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert result_names([Path("../x.jpg"), Path("x.jpg")]) == ["x-jpg", "work-x-jpg"]
+    assert result_names([Path("../work/x.jpg"), Path("x.png")]) == ["x-jpg", "x-png"]
 
 
 def test_names_that_still_meet_are_numbered():

@@ -1,4 +1,5 @@
 import csv
+import errno
 import os
 import stat
 
@@ -162,6 +163,44 @@ def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
     monkeypatch.setattr(module, "write_outputs", lambda *_: 1 / 0)
     [problem] = predict([source], weights, out=tmp_path / "out").problems
     assert "ZeroDivisionError" in problem.reason
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_table(tmp_path, weights, monkeypatch):
+    for name in "abc":
+        write_lesion(tmp_path / "in" / f"{name}.png")
+    real, tried = module.write_outputs, []
+
+    def fill(segmentation, image, files):
+        tried.append(files.mask.name)
+        if len(tried) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(segmentation, image, files)
+
+    monkeypatch.setattr(module, "write_outputs", fill)
+    with pytest.raises(DataError, match="full; 1 of 3 images are done"):
+        predict([tmp_path / "in"], weights, out=tmp_path / "out")
+    assert tried == ["a_mask.png", "b_mask.png"]
+    assert (tmp_path / "out" / "predictions.csv").read_text().count("a_mask.png") == 1
+
+
+def test_masks_that_are_passed_over_are_named(tmp_path, weights, capsys):
+    for folder in ("images", "masks"):
+        write_lesion(tmp_path / "[b]" / folder / "x.png")
+    report = predict([tmp_path / "[b]"], weights, out=tmp_path / "out")
+    assert [image.source.parent.name for image in report.images] == ["images"]
+    assert not report.problems
+    assert f"Passed over, as masks of a data set: {tmp_path}/[b]/masks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["[left].png", "x[/b].png"])
+def test_brackets_in_a_name_are_no_markup(tmp_path, weights, capsys, name):
+    write_lesion(tmp_path / "a.png")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    predict([tmp_path / "a.png", tmp_path / name], weights, out=tmp_path / "[/out]")
+    printed = capsys.readouterr().err
+    assert f"{name} is empty" in printed
+    assert "[/out]/predictions.csv" in printed
 
 
 def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path, weights):

@@ -5,7 +5,7 @@ import torch
 from dermseg.data.augment import normalize
 from dermseg.data.images import resize_image
 from dermseg.errors import CheckpointError, ConfigError, DataError
-from dermseg.inference.predictor import Predictor, resolve_device
+from dermseg.inference.predictor import Predictor
 
 from .fakes import dark_model, disc, lesion_image
 
@@ -74,11 +74,6 @@ def test_threshold_must_be_a_probability(threshold):
         Predictor(dark_model(), threshold=threshold)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:77", "meta:x"])
-def test_absent_device_is_named(name):
-    with pytest.raises(ConfigError, match=name):
-        resolve_device(name)
-
-
-def test_auto_finds_a_device():
-    assert resolve_device("auto").type in {"cpu", "cuda", "mps"}
+def test_device_is_checked_before_the_network_is_moved():
+    with pytest.raises(ConfigError, match="gpu"):
+        Predictor(dark_model(), "gpu")

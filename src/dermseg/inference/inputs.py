@@ -2,13 +2,17 @@
 
 import glob
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from dermseg.data.images import IMAGE_SUFFIXES
 from dermseg.data.pairs import Problem
+from dermseg.data.readers import IMAGE_FOLDERS, ISIC2018_PARTS, MASK_FOLDERS
 from dermseg.errors import DataError
 from dermseg.inference.outputs import is_output
 from dermseg.inference.paths import printable
@@ -17,34 +21,42 @@ _NAME_BYTES = 200
 """Longest name of a result, so that its endings and temporary names fit the usual 255 bytes."""
 
 
-def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the arguments of a prediction stand for."""
+
+    images: list[Path] = field(default_factory=list)
+    """Images, each once, in the order of the arguments."""
+    problems: list[Problem] = field(default_factory=list)
+    """Arguments that stand for nothing, and folders that cannot be searched."""
+    mask_folders: list[Path] = field(default_factory=list)
+    """Folders that were passed over, since they hold the masks of a data set."""
+
+
+def find_images(paths: Sequence[str | Path]) -> Inputs:
     """Find the images that files, folders and glob patterns stand for.
 
     Folders are searched with all their sub-folders for files with an image's ending
     (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
-    Files named one by one or matched by a pattern are taken whatever their ending. Pictures that dermseg
-    wrote itself (masks, maps, overlays) are passed over, so that a folder with results in it can be
-    predicted again.
+    Files named one by one or matched by a pattern are taken whatever their ending. Passed over are pictures
+    that dermseg wrote itself (masks, maps, overlays), so that a folder with results in it can be predicted
+    again, and the masks of a data set: folders beside a folder of images, by the names that
+    `dermseg.data.readers` knows.
 
     Args:
         paths: Files, folders or glob patterns (`**` for any depth).
-
-    Returns:
-        The images, each once, in the order of the arguments, and a problem for every argument that stands
-        for nothing and every folder that cannot be searched.
 
     Raises:
         DataError: There is no image at all.
     """
     found: dict[str, Path] = {}
-    problems: list[Problem] = []
+    inputs = Inputs()
     own = 0
     for argument in paths:
-        unreadable: list[OSError] = []
-        candidates = list(_expand(argument, unreadable))
-        problems += [Problem(Path(e.filename), f"cannot be searched ({e.strerror})") for e in unreadable]
-        if not candidates and not unreadable:
-            problems.append(Problem(Path(argument), _nothing(argument)))
+        known = len(inputs.problems)
+        candidates = list(_expand(argument, inputs))
+        if not candidates and len(inputs.problems) == known:
+            inputs.problems.append(Problem(Path(argument), _nothing(argument)))
         for path in candidates:
             key = os.path.realpath(path)
             if key not in found and is_output(path):
@@ -53,7 +65,8 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Problem]]
                 found.setdefault(key, path)
     if not found:
         raise DataError(_no_images(paths, own))
-    return list(found.values()), problems
+    inputs.images.extend(found.values())
+    return inputs
 
 
 def result_names(images: Sequence[Path]) -> list[str]:
@@ -87,10 +100,10 @@ def result_names(images: Sequence[Path]) -> list[str]:
     return names
 
 
-def _expand(argument: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
+def _expand(argument: str | Path, inputs: Inputs) -> Iterator[Path]:
     path = Path(argument)
     if path.is_dir():
-        yield from _walk(path, unreadable)
+        yield from _walk(path, inputs)
     elif os.path.lexists(path):
         yield path
     else:
@@ -100,15 +113,33 @@ def _expand(argument: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
                 yield Path(match)
             elif "**" not in str(argument):
                 # `**` matches the folders on its way too; their files are matched by themselves.
-                yield from _walk(Path(match), unreadable)
+                yield from _walk(Path(match), inputs)
 
 
-def _walk(folder: Path, unreadable: list[OSError]) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+def _walk(folder: Path, inputs: Inputs) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        inputs.problems.append(Problem(Path(error.filename), f"cannot be searched ({error.strerror})"))
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
+        masks = _mask_folders(folders)
+        inputs.mask_folders.extend(Path(parent, name) for name in sorted(masks))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in masks)
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(parent, name)
+
+
+def _mask_folders(folders: Sequence[str]) -> set[str]:
+    """Choose, among the folders in one folder, those that hold the masks of a data set."""
+    masks = {mask_name for image_name, mask_name in ISIC2018_PARTS if image_name in folders}
+    if any(name.lower() in IMAGE_FOLDERS for name in folders):
+        masks |= {name for name in folders if name.lower() in MASK_FOLDERS}
+    for name in folders:
+        # PH2 has a folder of images, one of masks, and one of marked regions for every lesion.
+        case, image_folder, _ = name.partition("_Dermoscopic_Image")
+        if image_folder:
+            masks |= {f"{case}_lesion", f"{case}_roi"}
+    return masks.intersection(folders)
 
 
 def _nothing(argument: str | Path) -> str:
@@ -134,9 +165,16 @@ def _same(name: str) -> str:
 
 
 def _long_name(path: Path, group: Iterable[Path]) -> str:
-    shared = os.path.commonpath([member.absolute().parent for member in group])
-    folders = path.absolute().parent.relative_to(shared).parts
-    return "-".join([*folders, path.stem, path.suffix.removeprefix(".")]).rstrip("-")
+    shared = takewhile(lambda names: len(set(names)) == 1, zip(*map(_folders, group), strict=False))
+    own = _folders(path)[len(list(shared)) :]
+    return "-".join([*own, path.stem, path.suffix.removeprefix(".")]).rstrip("-")
+
+
+def _folders(path: Path) -> list[str]:
+    """List the folders that lead to a file, from the root or the drive."""
+    parent = Path(os.path.abspath(path)).parent  # noqa: PTH100 (Path.absolute keeps `..`)
+    # Files on different drives share nothing, and C:\ is no part of a name.
+    return [re.sub(r"[:\\/]+", "", part) for part in parent.parts]
 
 
 def _shorten(name: str) -> str:

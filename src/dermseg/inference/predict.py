@@ -1,6 +1,7 @@
 """Predicting many images: files in, masks and overlays and one table out."""
 
 import csv
+import errno
 import io
 import logging
 import os
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from dermseg.data.images import read_image
-from dermseg.data.pairs import Problem, reason_of
+from dermseg.data.pairs import Problem, listing, reason_of
 from dermseg.errors import DataError, DermsegError
 from dermseg.files import write_text
 from dermseg.inference.inputs import find_images, result_names
@@ -68,7 +69,7 @@ class PredictionReport:
 
     images: tuple[PredictedImage, ...]
     problems: tuple[Problem, ...]
-    """Inputs without a result, each with the reason. The command line exits with status 1 if there is one."""
+    """Inputs without a result, each with the reason. If any, the command line exits with 1, if all, 2."""
     table: Path
     """predictions.csv."""
 
@@ -98,23 +99,30 @@ def predict(
         quiet: Print nothing and show no progress.
 
     Raises:
-        DataError: No image was found, or the output folder cannot be written.
+        DataError: No image was found, the output folder cannot be written, or its disk is full.
         CheckpointError: The weights cannot be loaded.
         ConfigError: The device is not there, or the threshold is not a probability.
     """
     folder = Path(out)
-    images, problems = find_images([paths] if isinstance(paths, (str, Path)) else paths)
+    inputs = find_images([paths] if isinstance(paths, (str, Path)) else paths)
+    problems = inputs.problems
     predictor = Predictor(load_model(weights), device, threshold)
     require_writable(folder)
     done: list[PredictedImage] = []
     table = folder / "predictions.csv"
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    _print_passed_over(inputs.mask_folders, console)
     try:
-        names = result_names(images)
-        for source, name in track(list(zip(images, names, strict=True)), "Predicting", console=console):
+        named = list(zip(inputs.images, result_names(inputs.images), strict=True))
+        for source, name in track(named, "Predicting", console=console):
             try:
                 done.append(_predict_one(predictor, source, output_files(folder, name)))
             except Exception as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise DataError(
+                        f"The disk of {printable(folder)} is full; {len(done):,} of {len(named):,} images "
+                        "are done. Free space, or choose a folder on another disk with --out."
+                    ) from error
                 _log.debug("%s failed", source, exc_info=True)
                 problems.append(Problem(source, _reason(error, source)))
     finally:
@@ -175,6 +183,12 @@ def _row(image: PredictedImage, folder: Path) -> dict[str, str | int | float | N
         "probability": printable(os.path.relpath(image.files.probability, folder)),
         "overlay": printable(os.path.relpath(image.files.overlay, folder)),
     }
+
+
+def _print_passed_over(folders: Sequence[Path], console: Console) -> None:
+    if folders:
+        names = printable(listing([str(folder) for folder in folders], 3))
+        console.print(f"Passed over, as masks of a data set: {names}", markup=False, highlight=False)
 
 
 def _print(report: PredictionReport, console: Console) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dermseg.data.augment import normalize
 from dermseg.data.images import resize_image
+from dermseg.devices import resolve_device
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.inference.segmentation import Segmentation
 from dermseg.models.base import SegmentationModel
@@ -23,7 +24,7 @@ class Predictor:
     Args:
         model: Network with its `preprocessing` and `threshold`, as `dermseg.models.weights.load_model`
             returns it. It is moved to the device and put into evaluation mode.
-        device: `cpu`, `cuda`, `mps`, or `auto` for the fastest there is.
+        device: As `dermseg.devices.resolve_device` takes it.
         threshold: Probability from which a pixel counts as lesion; by default the network's own.
 
     Raises:
@@ -79,26 +80,3 @@ class Predictor:
         small = resize_image(image, preprocessing.size)
         batch = torch.tensor(small, device=self.device).permute(2, 0, 1)[None]
         return normalize(batch, preprocessing.mean, preprocessing.std)
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn a device name into a device that is there.
-
-    Args:
-        device: `cpu`, `cuda`, `cuda:1`, `mps`, ..., or `auto` for the fastest there is.
-
-    Raises:
-        ConfigError: The name is unknown, or this machine (or this build of PyTorch) has no such device.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(
-            f"The device {str(device)!r} is not available on this machine; use cpu or auto."
-        ) from error
-    return resolved
