@@ -68,7 +68,11 @@ def _summary(
         "model": network.name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "data": images.collection.name,
-        "images": {"train": len(images.train), "validation": len(images.validation)},
+        "images": {
+            "train": len(images.train),
+            "validation": len(images.validation),
+            "test": len(images.split.test),
+        },
         "split": {"name": images.split.name, "checksum": images.split.checksum},
         "epochs": len(history.epochs),
         "complete": history.is_complete(arguments.epochs, arguments.patience),

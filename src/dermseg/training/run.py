@@ -1,6 +1,7 @@
 """Train a network: one call from arguments to a run folder."""
 
 import json
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dermseg.training.folder import RunFolder, open_run
 from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
 from dermseg.training.results import write_results
-from dermseg.training.sources import TrainingImages, load_images
+from dermseg.training.sources import TrainingImages, data_path, load_images
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _train(
         record = fit(arguments, task, images, run, console)
         complete, history = not record.out_of_time, record.history
     summary = write_results(run.path, arguments, task, images, history)
-    _print_end(run.path, summary, complete, console)
+    _print_end(arguments, run.path, summary, complete, console)
     return TrainResult(run.path, history, complete)
 
 
@@ -131,7 +132,9 @@ def _print_beginning(
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def _print_end(folder: Path, summary: dict[str, Any], complete: bool, console: Console) -> None:
+def _print_end(
+    arguments: TrainArguments, folder: Path, summary: dict[str, Any], complete: bool, console: Console
+) -> None:
     best = summary["best"]
     lines = [
         f"best epoch {best['epoch']} of {summary['epochs']}: validation Dice {best['val_dice']:.4f}, "
@@ -139,6 +142,10 @@ def _print_end(folder: Path, summary: dict[str, Any], complete: bool, console: C
         f"weights: {folder / 'model.safetensors'}",
         f"pictures: {folder / 'curves.png'}, {folder / 'samples.png'}",
     ]
+    if summary["images"]["test"]:
+        words = ["dermseg", "evaluate", str(data_path(arguments)), "--weights"]
+        words += [str(folder / "model.safetensors"), "--split", str(folder / "split.json")]
+        lines.append(f"score it on the test images: {shlex.join(words)}")
     if not complete:
         lines.append(f"The time budget ended the run. Continue with: dermseg train --resume {folder}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

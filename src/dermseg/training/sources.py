@@ -39,7 +39,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     collection = _collection(arguments)
     directory = _cache_root(arguments) / default_directory(Path(collection.name), arguments.size).name
     if arguments.cache is None:
-        directory = default_directory(_data_path(arguments), arguments.size)
+        directory = default_directory(data_path(arguments), arguments.size)
     cache = prepare(collection.pairs, arguments.size, directory, progress=console.is_terminal)
     for problem in (*collection.problems, *cache.problems):
         console.print(
@@ -57,20 +57,21 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     )
 
 
+def data_path(arguments: TrainArguments) -> Path:
+    """Return the folder of the data set, of drawn images too."""
+    if arguments.data != "synthetic":
+        return Path(arguments.data)
+    a = arguments
+    return _cache_root(a) / f"synthetic-{a.synthetic_images}-images-{a.size}px-seed-{a.seed}"
+
+
 def _collection(arguments: TrainArguments) -> Collection:
-    path = _data_path(arguments)
+    path = data_path(arguments)
     if arguments.data != "synthetic":
         return read_collection(path, arguments.layout)
     from dermseg.data.synthetic import synthetic_collection
 
     return synthetic_collection(path, arguments.synthetic_images, arguments.size, arguments.seed)
-
-
-def _data_path(arguments: TrainArguments) -> Path:
-    if arguments.data != "synthetic":
-        return Path(arguments.data)
-    a = arguments
-    return _cache_root(a) / f"synthetic-{a.synthetic_images}-images-{a.size}px-seed-{a.seed}"
 
 
 def _cache_root(arguments: TrainArguments) -> Path:
