@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -105,8 +106,75 @@ def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):
         "part": "test",
         "sha256": json.loads(split.read_text())["checksum"],
     }
-    evaluate(data, predictions=predictions[0], split=split, part="train", out=tmp_path / "out")
-    assert [row["identifier"] for row in written(tmp_path / "out")[0]] == ["a"]
+    evaluate(data, predictions=predictions[0], split=split, part="train", out=tmp_path / "train")
+    assert [row["identifier"] for row in written(tmp_path / "train")[0]] == ["a"]
+
+
+def test_only_the_same_evaluation_is_replaced(tmp_path, data, predictions, split, monkeypatch):
+    folder, _ = predictions
+    same = {"data": data, "predictions": folder, "split": split, "out": tmp_path / "out"}
+    evaluate(**same)
+    (folder / "c_mask.png").unlink()
+    evaluate(**same)
+    rows, _ = written(tmp_path / "out")
+    assert [row["identifier"] for row in rows] == ["d"]
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch)
+    for other in ({"part": "train"}, {"split": None}, {"predictions": None, "weights": weights}):
+        with pytest.raises(ConfigError, match="out holds the results of something else"):
+            evaluate(**(same | other))
+    assert written(tmp_path / "out")[0] == rows
+
+
+@pytest.mark.parametrize("text", ['{"epochs": 3}', "[]", "{"])
+def test_the_summary_of_something_else_is_kept(tmp_path, data, predictions, text):
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(ConfigError, match="another folder with --out"):
+        evaluate(data, predictions=predictions[0], out=tmp_path)
+    assert (tmp_path / "summary.json").read_text() == text
+
+
+def test_masks_may_lie_elsewhere(tmp_path, data, predictions):
+    (data / "masks").rename(tmp_path / "elsewhere")
+    evaluate(data / "images", predictions=predictions[0], masks=tmp_path / "elsewhere", out=tmp_path / "out")
+    rows, summary = written(tmp_path / "out")
+    assert [row["identifier"] for row in rows] == ["a", "b", "c", "d"]
+    assert summary["data"]["masks"] == str(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("name", ["skin [left]", "skin[/b]"])
+def test_brackets_in_names_are_no_markup(tmp_path, data, predictions, capsys, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    data.rename(tmp_path / name)
+    write_lesion(tmp_path / name / "images" / "lonely[red].png")
+    evaluate(tmp_path / name, predictions=predictions[0], out=tmp_path / "[out]")
+    printed = capsys.readouterr().out
+    assert f"{(tmp_path / name).name}: 4 images" in printed
+    assert "lonely[red].png has no mask" in printed
+    assert f"Written to {tmp_path}/[out]" in printed
+
+
+def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path, data, predictions):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        for folder in (data / "images", data / "masks", predictions[0]):
+            (folder / "a.png" if folder != predictions[0] else folder / "a_mask.png").rename(
+                folder / f"{name}.png"
+            )
+    except OSError:
+        pytest.skip("this file system takes text only")
+    found = evaluate(data, predictions=predictions[0], out=tmp_path / "out")
+    assert not found.problems
+    assert "caf\N{REPLACEMENT CHARACTER}" in [row["identifier"] for row in written(tmp_path / "out")[0]]
+
+
+def test_many_problems_are_counted_and_the_summary_has_them_all(tmp_path, data, predictions, capsys):
+    for number in range(25):
+        write_lesion(data / "images" / f"lonely{number:02}.png")
+    evaluate(data, predictions=predictions[0], out=tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert printed.count("has no mask") == 20
+    assert "and 5 more, listed in summary.json" in printed
+    assert len(written(tmp_path / "out")[1]["problems"]) == 25
 
 
 def test_broken_pairs_are_named_and_do_not_stop_the_rest(tmp_path, data, predictions, capsys):
@@ -155,18 +223,35 @@ NOTES = {"split": {"train": ["a"], "validation": ["b"], "test": ["c", "d"]}}
 
 def test_a_network_is_not_scored_on_what_it_learned_from(tmp_path, data, split, monkeypatch, capsys):
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=NOTES)
-    with pytest.raises(DataError, match=r"2 of the 4 images shaped this network.*: a, b"):
+    with pytest.raises(DataError, match=r"2 of the 4 images carry the names of images that shaped.*: a, b"):
         evaluate(data, weights=weights, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     evaluate(data, weights=weights, split=split, out=tmp_path / "out")
     assert written(tmp_path / "out")[1]["trained_on_these"] == []
-    evaluate(data, weights=weights, split=split, part="validation", out=tmp_path / "out")
+    evaluate(data, weights=weights, split=split, part="validation", out=tmp_path / "validation")
     with pytest.raises(DataError, match="1 of the 1 images"):
-        evaluate(data, weights=weights, split=split, part="train", out=tmp_path / "out")
+        evaluate(data, weights=weights, split=split, part="train", out=tmp_path / "train")
     assert "NOT A TEST" not in capsys.readouterr().out
-    evaluate(data, weights=weights, allow_leak=True, out=tmp_path / "out")
-    assert written(tmp_path / "out")[1]["trained_on_these"] == ["a", "b"]
+    evaluate(data, weights=weights, allow_leak=True, out=tmp_path / "all")
+    assert written(tmp_path / "all")[1]["trained_on_these"] == ["a", "b"]
     assert "NOT A TEST: 2 of these images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("notes", [None, {"split": "isic2018-2094"}, {"split": None}])
+def test_weights_without_a_note_of_their_images_are_scored_and_that_is_said(
+    tmp_path, data, monkeypatch, capsys, notes
+):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    evaluate(data, weights=weights, out=tmp_path / "out")
+    assert written(tmp_path / "out")[1]["trained_on_these"] is None
+    assert "do not say which images they learned from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [None, "a", [["a"]], {"a": 1}, [1]])
+def test_damaged_notes_are_named(tmp_path, data, monkeypatch, names):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes={"split": {"train": names}})
+    with pytest.raises(CheckpointError, match=r"m\.safetensors is damaged: .*train images is no list"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
 
 
 def test_a_network_that_answers_nonsense_is_an_error_not_a_problem(tmp_path, data, monkeypatch):

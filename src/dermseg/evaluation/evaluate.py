@@ -19,7 +19,7 @@ from dermseg.data.splits import SIDES, Split, load_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.leakage import leaks, refuse_leaks
 from dermseg.evaluation.metrics import score
-from dermseg.evaluation.report import print_report, write_report
+from dermseg.evaluation.report import print_report, refuse_other_report, write_report
 from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
 from dermseg.inference.paths import require_writable
@@ -31,6 +31,7 @@ def evaluate(
     weights: str | Path | None = None,
     predictions: str | Path | None = None,
     layout: str = "auto",
+    masks: str | Path | None = None,
     split: str | Path | None = None,
     part: str = "test",
     out: str | Path = "evaluation",
@@ -48,15 +49,17 @@ def evaluate(
         weights: Weight file of a network that predicts every image; this, or `predictions`.
         predictions: Folder of predicted masks at native size, matched by identifier; this, or `weights`.
         layout: How the data folder is laid out; see `dermseg.data.readers.read_collection`.
+        masks: Folder of the masks, where they are not beside the images.
         split: A split file or the name of a frozen split; without it every pair is scored.
         part: Which side of the split to score: test, validation or train.
-        out: Folder for the results.
+        out: Folder for the results. Those of the same evaluation are replaced.
         device: `cpu`, `cuda`, `mps`, or `auto`.
         allow_leak: Score images that the network was trained on, and say so in the summary.
         quiet: Print nothing and show no progress.
 
     Raises:
-        ConfigError: Not exactly one of `weights` and `predictions` was given, or `part` is no side.
+        ConfigError: Not exactly one of `weights` and `predictions` was given, `part` is no side, or `out`
+            holds the results of something else.
         DataError: The data, split or predictions cannot be used, nothing could be scored, or the network
             was trained on these images.
         CheckpointError: The weights cannot be loaded.
@@ -65,19 +68,20 @@ def evaluate(
         raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
     if part not in SIDES:
         raise ConfigError(f"part={part!r} is no side of a split; choose {', '.join(SIDES)}.")
-    collection = read_collection(Path(data), layout)
+    collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
     chosen = None if split is None else load_split(split)
     pairs, problems = _select(collection, chosen, part, Path(data))
     provenance: dict[str, Any] = {
         "dermseg": __version__,
         "command": shlex.join(sys.argv),
-        "data": {"name": collection.name, "folder": str(data)},
+        "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
         "split": chosen and {"name": chosen.name, "part": part, "sha256": chosen.checksum},
     }
     source: MaskSource
     if weights is not None:
         source = NetworkSource(Path(weights), device)
-        leaked = leaks(source.notes, [pair.identifier for pair in pairs], side=part if chosen else "test")
+        identifiers = [pair.identifier for pair in pairs]
+        leaked = leaks(source.learned_from, identifiers, side=part if chosen else "test")
         if not allow_leak:
             refuse_leaks(leaked, len(pairs))
         provenance["trained_on_these"] = leaked
@@ -85,6 +89,7 @@ def evaluate(
         source = FolderSource(Path(str(predictions)))
     provenance.update(source.provenance)
 
+    refuse_other_report(Path(out), provenance)
     require_writable(Path(out))
     images: list[ScoredImage] = []
     progress = Console(stderr=True, quiet=quiet)

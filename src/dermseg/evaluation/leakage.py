@@ -1,43 +1,63 @@
 """Refusing to score a network on images it has learned from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 
 from dermseg.data.pairs import listing
-from dermseg.errors import DataError
+from dermseg.errors import CheckpointError, DataError
 from dermseg.models.weights import HEADER
 
 
-def read_notes(weights: Path) -> dict[str, Any]:
-    """Read the notes that training left in a weight file which `load_model` accepts."""
-    with safe_open(weights, framework="pt") as file:
-        notes = json.loads(file.metadata()[HEADER]).get("notes")
-    return notes if isinstance(notes, dict) else {}
-
-
-def leaks(notes: Mapping[str, Any], identifiers: Iterable[str], *, side: str = "test") -> list[str] | None:
-    """List the images among `identifiers` that shaped a network.
+def read_learned(weights: Path) -> dict[str, list[str]] | None:
+    """Read the names of the images that shaped a network.
 
     Args:
-        notes: Notes of the weight file; `notes["split"]` holds the identifiers per side. Training images
-            shaped it by gradients, validation images by choosing the epoch.
+        weights: A weight file which `load_model` accepts.
+
+    Returns:
+        Identifiers of the `train` side, which shaped it by gradients, and of the `validation` side, which
+        chose the epoch; or None if training left no note of them.
+
+    Raises:
+        CheckpointError: The note is damaged.
+    """
+    with safe_open(weights, framework="pt") as file:
+        notes = json.loads(file.metadata()[HEADER]).get("notes")
+    split = notes.get("split") if isinstance(notes, dict) else None
+    if not isinstance(split, dict):
+        return None
+    learned = {side: split.get(side, []) for side in ("train", "validation")}
+    for side, names in learned.items():
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise CheckpointError(
+                f"{weights} is damaged: its note of the {side} images is no list of names; "
+                "fetch the file again, or take the one in the run folder."
+            )
+    return learned
+
+
+def leaks(
+    learned: Mapping[str, Sequence[str]] | None, identifiers: Iterable[str], *, side: str = "test"
+) -> list[str] | None:
+    """List the images among `identifiers` that carry the names of images which shaped a network.
+
+    Args:
+        learned: As `read_learned` gives it.
         identifiers: Images about to be scored.
         side: Which side of a split they are. Scoring the validation side on purpose is what choosing an
             epoch does, so then only training images count.
 
     Returns:
-        The identifiers, or None if the notes do not say what the network learned from.
+        The identifiers, or None if it is not known what the network learned from.
     """
-    split = notes.get("split")
-    if not isinstance(split, Mapping):
+    if learned is None:
         return None
     sides = ("train",) if side == "validation" else ("train", "validation")
-    learned = {identifier for name in sides for identifier in split.get(name, ())}
-    return [identifier for identifier in identifiers if identifier in learned]
+    names = {name for side in sides for name in learned[side]}
+    return [identifier for identifier in identifiers if identifier in names]
 
 
 def refuse_leaks(leaked: list[str] | None, total: int) -> None:
@@ -52,8 +72,8 @@ def refuse_leaks(leaked: list[str] | None, total: int) -> None:
     """
     if leaked:
         raise DataError(
-            f"{len(leaked):,} of the {total:,} images shaped this network (it was trained on them, or its "
-            f"epoch was chosen by them): {listing(leaked)}. Their scores would be too good. Score the images "
-            "it never saw (--split RUN/split.json --part test), or pass --allow_leak true; the summary then "
-            "says so."
+            f"{len(leaked):,} of the {total:,} images carry the names of images that shaped this network (it "
+            f"was trained on them, or its epoch was chosen by them): {listing(leaked)}. Their scores would "
+            "be too good. Score the images it never saw (--split RUN/split.json --part test). Where other "
+            "images happen to have these names, pass --allow-leak; the summary then says so."
         )

@@ -2,14 +2,18 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dermseg.data.images import read_image, read_mask
+from dermseg.errors import ConfigError
 from dermseg.evaluation.metrics import JACCARD_THRESHOLD, ImageScores
 from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
@@ -21,6 +25,33 @@ _SHOWN = 12
 """Images on the sheet of the worst ones."""
 _LISTED = 5
 """Worst images that are printed."""
+_PROBLEMS = 20
+"""Problems that are printed."""
+
+
+def refuse_other_report(out: Path, provenance: Mapping[str, Any]) -> None:
+    """Stop before an evaluation replaces the results of something else.
+
+    Args:
+        out: Folder of the evaluation to come.
+        provenance: What it scores.
+
+    Raises:
+        ConfigError: The folder has a summary.json of other data, another split, network or predictions.
+    """
+    path = out / "summary.json"
+    if not path.is_file():
+        return
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        earlier = None
+    compared = ("data", "split", "model", "predictions")
+    if not isinstance(earlier, dict) or any(earlier.get(key) != provenance.get(key) for key in compared):
+        raise ConfigError(
+            f"{out} holds the results of something else (see its summary.json); "
+            "choose another folder with --out."
+        )
 
 
 def write_report(evaluation: Evaluation, source: MaskSource) -> None:
@@ -71,25 +102,32 @@ def print_report(evaluation: Evaluation, console: Console) -> None:
     """Print the table of an evaluation, its worst images and its problems."""
     console.print(_table(evaluation))
     console.print("Intervals are bootstrapped over images. Scores are at native resolution.")
-    leaked = evaluation.provenance.get("trained_on_these")
-    if leaked:
-        console.print(f"NOT A TEST: {len(leaked):,} of these images shaped the network.", style="bold red")
+    leaked = evaluation.provenance.get("trained_on_these", [])
+    if leaked is None:
+        console.print("The weights do not say which images they learned from: these may be among them.")
+    elif leaked:
+        console.print(
+            f"NOT A TEST: {len(leaked):,} of these images carry the names of images that shaped the network.",
+            style="bold red",
+        )
     worst = ", ".join(
         f"{image.pair.identifier} ({image.scores.dice:.3f})" for image in evaluation.ranked()[:_LISTED]
     )
     console.print(printable(f"Worst by Dice: {worst}"), markup=False, highlight=False, soft_wrap=True)
     if evaluation.problems:
         console.print(f"{len(evaluation.problems):,} not scored:", style="bold red")
-    for problem in evaluation.problems:
+    for problem in evaluation.problems[:_PROBLEMS]:
         console.print(
             printable(f"  {problem.path} {problem.reason}"), markup=False, highlight=False, soft_wrap=True
         )
+    if len(evaluation.problems) > _PROBLEMS:
+        console.print(f"  and {len(evaluation.problems) - _PROBLEMS:,} more, listed in summary.json")
     console.print(printable(f"Written to {evaluation.out}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(evaluation: Evaluation) -> Table:
     name = evaluation.provenance["data"]["name"]
-    table = Table(title=f"{name}: {len(evaluation.images):,} images")
+    table = Table(title=Text(printable(f"{name}: {len(evaluation.images):,} images")))
     table.add_column("metric", no_wrap=True)
     table.add_column("per-image mean", justify="right")
     table.add_column("95 % interval", justify="right")

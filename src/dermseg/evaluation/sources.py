@@ -12,7 +12,7 @@ from dermseg.data.images import IMAGE_SUFFIXES, read_image, read_mask
 from dermseg.data.pairs import Pair, identifier_of, listing
 from dermseg.data.readers import MASK_ENDINGS
 from dermseg.errors import DataError
-from dermseg.evaluation.leakage import read_notes
+from dermseg.evaluation.leakage import read_learned
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
 
@@ -39,7 +39,7 @@ class NetworkSource:
     def __init__(self, weights: Path, device: str) -> None:
         self.predictor = Predictor(load_model(weights), device)
         model = self.predictor.model
-        self.notes = read_notes(weights)
+        self.learned_from = read_learned(weights)
         self.provenance: dict[str, Any] = {
             "model": {
                 "name": model.name,
