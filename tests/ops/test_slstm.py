@@ -186,6 +186,30 @@ def test_operators_keep_the_rules_of_torch_library():
     torch.library.opcheck(torch.ops.dermseg.slstm_forward.default, (*inputs, True))
 
 
+def test_a_state_of_any_memory_order_has_the_same_gradients():
+    inputs = draw(3, 4, 2, 5, with_state=True)
+    expected = run_with_gradients(inputs, 0)
+    for part in range(2, 6):
+        inputs[part] = inputs[part].permute(2, 0, 1).contiguous().permute(1, 2, 0)
+        assert not inputs[part].is_contiguous()
+    for ours, theirs in zip(run_with_gradients(inputs, 0), expected, strict=True):
+        torch.testing.assert_close(list(ours), list(theirs), rtol=0, atol=0)
+
+
+def test_a_state_of_higher_precision_keeps_it():
+    preactivations, R, *state = draw(2, 3, 2, 4, dtype=torch.float32, with_state=True)
+    hidden, last = slstm(preactivations, R, SLSTMState(*(part.double() for part in state)))
+    assert hidden.dtype == torch.float32
+    assert all(part.dtype == torch.float64 for part in last)
+
+
+def test_a_second_derivative_is_refused():
+    inputs = [tensor.requires_grad_() for tensor in draw(1, 2, 1, 2)]
+    (gradient, _) = torch.autograd.grad(slstm(*inputs)[0].square().sum(), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="slstm_backward"):
+        gradient.sum().backward()
+
+
 def test_compiles_as_one_graph():
     inputs = [tensor.requires_grad_() for tensor in draw(3, 4, 2, 3)]
     compiled = torch.compile(slstm, backend="aot_eager", fullgraph=True)

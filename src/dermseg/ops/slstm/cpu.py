@@ -38,7 +38,8 @@ def _forward(
         last.copy_(first)
     heads, d = R.shape[1:3]
     by_input = R.permute(1, 3, 0, 2).reshape(heads, d, 4 * d)
-    _run(kernels.forward, hidden, preactivations, by_input, c_last, n_last, m_last, h, hidden, gates, cells)
+    outputs = (c_last, n_last, m_last, hidden, gates, cells)
+    _run(kernels.forward, hidden.shape, (preactivations, by_input, h), outputs)
     return hidden, c_last, n_last, m_last, gates, cells
 
 
@@ -80,11 +81,11 @@ def _backward(
     """Return the gradients of preactivations, R, c, n, m, h."""
     heads, d = R.shape[1:3]
     by_unit = R.transpose(0, 1).reshape(heads, 4 * d, d)
-    grad_gates, grad_c0, grad_n0, grad_m0, grad_h0 = (torch.empty_like(x) for x in (gates, c, c, c, c))
+    grad_gates, grad_c0, grad_n0, grad_m0, grad_h0 = (x.new_empty(x.shape) for x in (gates, c, c, c, c))
     for new, old in ((grad_c0, grad_c), (grad_n0, grad_n), (grad_m0, grad_m)):
         new.copy_(old)
-    grads = (grad_c0, grad_n0, grad_m0, grad_h0, grad_gates)
-    _run(kernels.backward, hidden, grad_hidden, by_unit, c, n, gates, cells, *grads)
+    outputs = (grad_c0, grad_n0, grad_m0, grad_h0, grad_gates)
+    _run(kernels.backward, hidden.shape, (grad_hidden, by_unit, c, n, gates, cells), outputs)
     # One matrix product per head over all steps: (4 d, batch * T) times (batch * T, d).
     steps = grad_gates.flatten(0, 1).permute(2, 0, 1, 3).flatten(2).mT
     before = torch.cat((h[:, None], hidden[:, :-1]), dim=1).flatten(0, 1).transpose(0, 1)
@@ -100,10 +101,17 @@ def _(
     return new(gates.shape), new(R.shape), new(c.shape), new(c.shape), new(c.shape), new(c.shape)
 
 
-def _run(kernel: Callable[..., None], hidden: Tensor, *tensors: Tensor) -> None:
-    batch, T, heads, d = hidden.shape
+def _run(
+    kernel: Callable[..., None],
+    shape: torch.Size,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+) -> None:
+    """Run a kernel on every head of every tile; `shape` is that of the hidden states."""
+    batch, T, heads, d = shape
     tiles = -(-batch // kernels.TILE)
-    arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
+    arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
+    arrays += [tensor.numpy() for tensor in outputs]  # never a copy: the kernel writes here
     # A step of one unit multiplies 4 d weights, about 8 of them per instruction.
     numba_threads.run(kernel, heads * tiles, batch * T * heads * d * (d // 2 + 8), *arrays)
 

@@ -22,10 +22,10 @@ def forward(
     task: int,
     preactivations: Array,
     R: Array,
+    h: Array,
     c: Array,
     n: Array,
     m: Array,
-    h: Array,
     hidden: Array,
     gates: Array,
     cells: Array,
@@ -36,10 +36,10 @@ def forward(
         task: Which of the heads * tiles tasks.
         preactivations: (batch, T, 4, heads, d), order z, i, f, o.
         R: Weights with the gate units last (heads, d, 4 d), for `h @ R[head]`.
+        h: Hidden state before the first step (batch, heads, d).
         c: Cell (batch, heads, d), overwritten.
         n: Normaliser (batch, heads, d), overwritten.
         m: Stabiliser (batch, heads, d), overwritten.
-        h: Hidden state before the first step (batch, heads, d).
         hidden: Output (batch, T, heads, d).
         gates: Output for the backward pass, activated gates (batch, T, 4, heads, d), or empty.
         cells: Output for the backward pass, c and n of every step (batch, T, 2, heads, d), or empty.

@@ -37,7 +37,7 @@ def slstm(preactivations: Tensor, R: Tensor, state: SLSTMState | None = None) ->
             "R": (R, (4, heads, head_dim, head_dim)),
         },
     )
-    dtype = checks.computing_dtype(preactivations, R)
+    dtype = checks.computing_dtype(preactivations, R, *(state or ()))
     if state is None:
         state = empty_state((batch, heads, head_dim), dtype, preactivations.device)
     else:
