@@ -56,6 +56,11 @@ def test_without_numba_the_reference_runs(monkeypatch):
         assert backend.choose("scan", CPU, torch.float32) == "reference"
 
 
+def test_a_device_may_be_given_by_its_name():
+    assert backend.choose("scan", "cpu", torch.float32) == "numba"
+    assert backend.choose("scan", "cuda:0", torch.float32) == "reference"
+
+
 def test_the_choice_is_logged_once(caplog):
     with caplog.at_level(logging.DEBUG, logger="dermseg"):
         for _ in range(3):

@@ -190,6 +190,19 @@ def test_half_precision_is_computed_in_float32(name):
     assert torch.equal(retrieved, expected.bfloat16())
 
 
+def test_a_state_of_higher_precision_keeps_it():
+    *inputs, C, n, m = draw(2, 3, 2, 4, dtype=torch.float32, with_state=True)
+    retrieved, state = mlstm(*inputs, MLSTMState(C.double(), n.double(), m.double()))
+    assert retrieved.dtype == torch.float32
+    assert all(part.dtype == torch.float64 for part in state)
+
+
+def test_an_unknown_back_end_is_refused(monkeypatch):
+    monkeypatch.setenv("DERMSEG_BACKEND", "refrence")
+    with pytest.raises(ConfigError, match=r"refrence.*reference, numba"):
+        mlstm(*draw(1, 2, 1, 3))
+
+
 def test_compiles_as_one_graph():
     inputs = [tensor.requires_grad_() for tensor in draw(2, 5, 2, 3)]
     compiled = torch.compile(mlstm, backend="aot_eager", fullgraph=True)

@@ -20,7 +20,20 @@ _log = logging.getLogger(__name__)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def choose(operator: str, device: torch.device, dtype: torch.dtype) -> str:
+def wanted() -> str | None:
+    """Return the back-end that `DERMSEG_BACKEND` asks for, if it asks for one.
+
+    Raises:
+        ConfigError: If it names no back-end.
+    """
+    name = os.environ.get(VARIABLE) or None
+    if name is not None and name not in BACKENDS:
+        raise ConfigError(f"{VARIABLE}={name!r} is no back-end; choose one of: {', '.join(BACKENDS)}")
+    return name
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def choose(operator: str, device: torch.device | str, dtype: torch.dtype) -> str:
     """Name the back-end that will run an operator. `torch.compile` asks once, when it traces.
 
     Args:
@@ -34,10 +47,8 @@ def choose(operator: str, device: torch.device, dtype: torch.dtype) -> str:
     Raises:
         ConfigError: If `DERMSEG_BACKEND` names no back-end.
     """
-    wanted = os.environ.get(VARIABLE) or None
-    if wanted is not None and wanted not in BACKENDS:
-        raise ConfigError(f"{VARIABLE}={wanted!r} is no back-end; choose one of: {', '.join(BACKENDS)}")
-    return _choose(operator, device.type, str(dtype).removeprefix("torch."), wanted)
+    kind = torch.device(device).type
+    return _choose(operator, kind, str(dtype).removeprefix("torch."), wanted())
 
 
 @cache  # so that the choice is logged, and a missing back-end warned about, once

@@ -1,13 +1,12 @@
 """The mLSTM's public function: checks its inputs, chooses an implementation, settles the types."""
 
-import os
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from dermseg.ops import checks
-from dermseg.ops.backend import VARIABLE
+from dermseg.ops.backend import wanted
 from dermseg.ops.mlstm import chunkwise, reference
 from dermseg.ops.mlstm.state import MLSTMState, empty_state
 
@@ -82,12 +81,12 @@ def mlstm(
         expected["state.n"] = (state.n, (batch, heads, head_dim))
         expected["state.m"] = (state.m, (batch, heads))
     checks.shapes("mlstm", expected)
-    dtype = checks.computing_dtype(q, k, v, i, f)
+    dtype = checks.computing_dtype(q, k, v, i, f, *(state or ()))
     if state is not None:
         state = MLSTMState(*(part.to(dtype) for part in state))
     inputs = q.to(dtype), k.to(dtype), v.to(dtype), i.to(dtype), f.to(dtype)
     with torch.autocast(q.device.type, enabled=False):
-        if os.environ.get(VARIABLE) == "reference":
+        if wanted() == "reference":
             past = empty_state((batch, heads, head_dim), dtype, q.device) if state is None else state
             retrieved, last = reference.mlstm(*inputs, past)
             return retrieved.to(q.dtype), last if final_state else None
