@@ -72,7 +72,7 @@ def test_float32_is_as_close_to_the_truth_as_float32_can_be():
 
 
 def test_directions_come_in_the_released_order():
-    # Only a pixel's own output is read in the last direction to reach it, so an impulse shows the path.
+    # C is zero in all directions but one: an impulse is seen at its pixel and at those after it on the path.
     height, width = 2, 3
     paths = [
         [0, 1, 2, 3, 4, 5],
@@ -214,8 +214,38 @@ def test_exports_with_dynamic_height_and_width():
 
 
 def test_the_operator_keeps_its_promises_to_pytorch():
-    inputs = draw(1, 3, 4, 5, 2, torch.float32)
-    torch.library.opcheck(cpu._scan, inputs, test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(cpu._scan, (*draw(1, 3, 4, 5, 2), True))
+
+
+def test_without_gradients_no_states_are_kept():
+    inputs = draw(1, 3, 4, 5, 2)
+    kept = [cpu._scan(*inputs, keep)[1].numel() for keep in (False, True)]
+    assert kept[0] == 0 < kept[1]
+    with torch.no_grad():
+        assert torch.equal(cpu.ss2d_scan(*inputs), cpu.ss2d_scan(*(t.detach() for t in inputs)))
+    assert torch.equal(cpu.ss2d_scan(*inputs), cpu._scan(*inputs, False)[0])
+
+
+def test_a_gradient_may_be_one_number_expanded():
+    inputs = draw(1, 3, 4, 5, 2)
+    y = cpu.ss2d_scan(*inputs)
+    expanded = torch.autograd.grad(y.sum(), inputs, retain_graph=True)
+    assert all(map(torch.equal, expanded, torch.autograd.grad(y, inputs, torch.ones_like(y))))
+
+
+def test_a_second_derivative_is_refused():
+    inputs = draw(1, 2, 2, 2, 1)
+    gradient, *_ = torch.autograd.grad(ss2d_scan(*inputs).square().sum(), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="directional_scan_backward"):
+        gradient.sum().backward()
+
+
+def test_the_operator_itself_computes_in_float32_under_autocast():
+    inputs = [t.detach() for t in draw(1, 3, 4, 5, 2, torch.bfloat16)]
+    with torch.autocast("cpu", torch.bfloat16):
+        y, _ = cpu._scan(*inputs, False)
+    assert y.dtype == torch.float32
+    assert torch.equal(y, cpu.ss2d_scan(*(t.float() for t in inputs)))
 
 
 def test_wrong_shapes_are_named():

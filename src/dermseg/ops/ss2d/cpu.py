@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,26 +23,31 @@ def ss2d_scan(
     Arguments and result are those of the reference (`dermseg.ops.ss2d.reference`), float32 or float64, for
     any number of directions from 1 to 4. With one, a map of height 1 is a sequence.
     """
-    y: Tensor = _scan(x, delta, A, B, C, D, delta_bias)[0]
+    # Here, so that a copy is made once and kept for the backward pass.
+    inputs = [tensor.contiguous() for tensor in (x, delta, A, B, C, D, delta_bias)]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    y: Tensor = _scan(*inputs, keep)[0]
     return y
 
 
 @torch.library.custom_op("dermseg::directional_scan", mutates_args=(), device_types="cpu")
 def _scan(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the output, and the states that the backward pass starts from."""
-    y, starts = _outputs(x, delta, A, B, C, D, delta_bias)
+    """Return the output and, if `keep`, the states that the backward pass starts from."""
+    y, starts = _outputs(x, delta, A, B, C, D, delta_bias, keep)
     _run(kernels.forward, (x, delta, A, B, C, D, delta_bias), (_by_pixel(y)[:, :, None], starts))
     return y, starts
 
 
 @_scan.register_fake
-def _outputs(x: Tensor, _delta: Tensor, A: Tensor, *_others: Tensor) -> tuple[Tensor, Tensor]:
+def _outputs(
+    x: Tensor, _delta: Tensor, A: Tensor, _B: Tensor, _C: Tensor, _D: Tensor, _bias: Tensor, keep: bool
+) -> tuple[Tensor, Tensor]:
     batch, height, width, channels = x.shape
     directions, _, states = A.shape
-    chunks, blocks = (height * width + CHUNK - 1) // CHUNK, blocks_of(channels)
-    starts = x.new_empty(batch, directions, chunks, blocks, states, BLOCK)
+    chunks = (height * width + CHUNK - 1) // CHUNK if keep else 0
+    starts = x.new_empty(batch, directions, chunks, blocks_of(channels), states, BLOCK)
     return x.new_empty(x.shape), starts
 
 
@@ -59,6 +65,7 @@ def _scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     batch = len(x)
     groups = groups_of(x.shape[-1])
+    y_grad = y_grad.contiguous()  # that of a sum is one number, expanded
     x_grad, delta_grad = x.new_empty(x.shape), x.new_empty(delta.shape)
     A_grad, D_grad, bias_grad = (x.new_empty(batch, *t.shape) for t in (A, D, delta_bias))
     B_grad, C_grad = (x.new_empty(groups, *_by_pixel(t).shape) for t in (B, C))
@@ -86,17 +93,18 @@ def _gradients(_y_grad: Tensor, _starts: Tensor, *inputs: Tensor) -> tuple[Tenso
     return tuple(tensor.new_empty(tensor.shape) for tensor in inputs)
 
 
-def _remember(ctx: FunctionCtx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[1], *inputs)
+def _remember(ctx: FunctionCtx, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(output[1], *inputs[:-1])
     ctx.mark_non_differentiable(output[1])
 
 
-def _differentiate(ctx: FunctionCtx, y_grad: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
-    gradients: tuple[Tensor, ...] = _scan_backward(y_grad, *ctx.saved_tensors)  # type: ignore[attr-defined]
-    return gradients
+def _differentiate(ctx: FunctionCtx, y_grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    return *_scan_backward(y_grad, *ctx.saved_tensors), None  # type: ignore[attr-defined]
 
 
 _scan.register_autograd(_differentiate, setup_context=_remember)
+_scan.register_autocast("cpu", torch.float32)
+_scan_backward.register_autocast("cpu", torch.float32)
 
 
 def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
@@ -113,7 +121,7 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _orders(height: int, width: int, directions: int) -> NDArray[np.int64]:
     """Pixel visited at every step (directions, height * width)."""
     rows = np.arange(height * width, dtype=np.int64)

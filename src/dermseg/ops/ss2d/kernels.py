@@ -125,12 +125,13 @@ def forward(
     y: Array,
     starts: Array,
 ) -> None:
-    """Write the outputs and the kept states of one task."""
+    """Write the outputs of one task and, unless `starts` has no chunks, the states to keep."""
     directions, channels, states = A.shape
     length = orders.shape[1]
     blocks = starts.shape[3]
     size = (blocks + GROUPS - 1) // GROUPS  # blocks of a group
     groups = (blocks + size - 1) // size
+    keep = starts.size > 0
     parameters = np.empty((size, states + 2, BLOCK), x.dtype)
     state = np.empty((size, states, BLOCK), x.dtype)
     B_rows = np.empty((states, CHUNK), x.dtype)
@@ -167,7 +168,9 @@ def forward(
                     for i in range(BLOCK):
                         h[i] = state[local, n, i]
                         a[i] = parameters[local, n, i]
-                        starts[b, k, chunk, block, n, i] = h[i]
+                    if keep:
+                        for i in range(BLOCK):
+                            starts[b, k, chunk, block, n, i] = h[i]
                     for t in range(order.size):
                         B_tn = B_rows[n, t]
                         C_tn = C_rows[n, t]
