@@ -7,7 +7,7 @@ threads run them, from any thread, and after a fork the child starts its own.
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
@@ -36,9 +36,12 @@ def run(kernel: Callable[..., None], tasks: int, work: int, *arguments: object) 
     try:
         take_tasks()
     finally:
-        # Also when this thread failed: the others write into the arguments' memory.
-        for other in others:
-            other.result()
+        # Also when this thread failed: the others write into the arguments' memory. Those that did not come
+        # to start, the pool being busy with other callers, have nothing left to do.
+        started = [other for other in others if not other.cancel()]
+        wait(started)
+    for other in started:
+        other.result()
 
 
 _STEPS_WORTH_A_THREAD = 200_000  # about 0.1 ms; waking a thread takes about 0.05 ms
