@@ -123,11 +123,26 @@ def test_survives_constant_and_huge_inputs(block, scale):
     assert x.grad.isfinite().all()
 
 
-def test_keys_are_scaled_before_their_bias():
-    layer = MLSTMBlock(8, 2)  # inner width 16, so d = 8
-    x = torch.randn(3, 16)
-    expected = x @ layer.W_k.weight.T / 8**0.5 + layer.W_k.bias
-    torch.testing.assert_close(layer._key(x), expected)
+@torch.no_grad()
+def test_the_mlstm_block_is_its_equations():
+    layer = shaken(MLSTMBlock(8, 2)).double()  # inner width 16, so d = 8
+    x = torch.randn(1, 5, 8, dtype=torch.float64)
+    normed = layer.norm(x)
+    left = layer.up_left(normed)
+    recent = nn.functional.silu(layer.convolution(left))
+    k = recent @ layer.W_k.weight.T / 8**0.5 + layer.W_k.bias  # Eq 11 scales before the bias
+    q, k, v, o = (y.view(5, 2, 8) for y in (layer.W_q(recent), k, layer.W_v(left), layer.W_o(left)))
+    i, f = layer.W_i(recent)[0].exp(), layer.W_f(recent)[0].sigmoid()
+    C, n, h = torch.zeros(2, 8, 8).double(), torch.zeros(2, 8).double(), []
+    for t in range(5):
+        C = f[t, :, None, None] * C + i[t, :, None, None] * v[t, :, :, None] * k[t, :, None]
+        n = f[t, :, None] * n + i[t, :, None] * k[t]
+        overlap = (n * q[t]).sum(-1, keepdim=True).abs().clamp(min=1)
+        h.append(o[t].sigmoid() * torch.einsum("hij,hj->hi", C, q[t]) / overlap)
+    h = nn.functional.layer_norm(torch.stack(h), (8,)).flatten(1)
+    h = h * layer.head_norm.weight + layer.head_norm.bias + layer.skip * recent
+    expected = layer.down(h * nn.functional.silu(layer.up_right(normed))) + x
+    torch.testing.assert_close(layer(x), expected)
 
 
 def test_causal_convolution_equals_the_library_one():

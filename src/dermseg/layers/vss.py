@@ -1,7 +1,7 @@
 """The visual state space block (paper section 3.3), with the patch operations it stands between."""
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth  # type: ignore[import-untyped]
+from torchvision.ops import StochasticDepth
 
 from dermseg.layers.patch import PatchEmbed, PatchExpand, PatchMerging
 from dermseg.layers.ss2d import SS2D

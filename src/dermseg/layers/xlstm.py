@@ -20,6 +20,19 @@ from dermseg.ops.mlstm import mlstm
 from dermseg.ops.slstm import slstm
 
 KERNEL = 4  # time steps under the causal convolution
+VERSIONS = ("", "s", "m", "sm")
+"""Blocks in order: versions 1 to 4 of the paper's Table 2."""
+
+
+def check_layers(layers: str) -> None:
+    """Refuse what is none of `VERSIONS`.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if layers not in VERSIONS:
+        choices = ", ".join(map(repr, VERSIONS))
+        raise ConfigError(f"xlstm_layers={layers!r} is unknown; choose one of: {choices}")
 
 
 class XLSTM(nn.Sequential):
@@ -35,8 +48,7 @@ class XLSTM(nn.Sequential):
     """
 
     def __init__(self, width: int, layers: str = "sm", heads: int = 4) -> None:
-        if layers not in ("", "s", "m", "sm"):
-            raise ConfigError(f"xlstm_layers={layers!r} is unknown; choose one of: '', 's', 'm', 'sm'")
+        check_layers(layers)
         blocks = {"s": SLSTMBlock, "m": MLSTMBlock}
         super().__init__(*(blocks[letter](width, heads) for letter in layers))
 

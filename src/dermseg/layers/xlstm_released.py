@@ -22,25 +22,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.xlstm import check_layers
+from dermseg.ops import checks
 from dermseg.ops.slstm import SLSTMState, slstm
 
 COLUMNS = 256
 HIDDEN = 64
 KERNEL = 4
 
-RELEASED_KEYS = (
-    (r"layer_norm\.", "norm."),
-    (r"causal_conv\.conv\.", "convolution."),
-    (r"([WR])([zifoqkv])\.(?:blocks\.0\.)?", r"\1_\2."),
-    (r"group_norm\.", "output_norm."),
-    (r"up_proj_(left|right)\.", r"up_\1."),
-    (r"skip_connection\.", "skip."),
-    (r"down_proj\.", "down."),
-)
-"""Regular expression and replacement for the start of a released key, after `xLSTM.layers.<number>.`.
-
-The part before it becomes our module's own prefix and `layers.<number>.`; shapes are the same on both sides.
-"""
+_SHARED = {
+    "norm": "layer_norm",
+    "convolution": "causal_conv.conv",
+    "output_norm": "group_norm",
+    "up_left": "up_proj_left",
+    "up_right": "up_proj_right",
+    "down": "down_proj",
+}
 
 
 class ReleasedXLSTM(nn.Module):
@@ -55,10 +52,19 @@ class ReleasedXLSTM(nn.Module):
 
     def __init__(self, layers: str = "sm") -> None:
         super().__init__()
-        if layers not in ("", "s", "m", "sm"):
-            raise ConfigError(f"xlstm_layers={layers!r} is unknown; choose one of: '', 's', 'm', 'sm'")
+        check_layers(layers)
         blocks: dict[str, type[nn.Module]] = {"s": ReleasedSLSTMBlock, "m": ReleasedMLSTMBlock}
         self.layers = nn.ModuleList(blocks[letter]() for letter in layers)
+
+    def released_keys(self) -> dict[str, str]:
+        """Key of every parameter in the authors' checkpoints, after `xLSTM.`, by our own key."""
+        keys = {}
+        for number, block in enumerate(self.layers):
+            names = RELEASED_LAYERS[type(block)]
+            for key in block.state_dict():
+                layer, kind = key.split(".")
+                keys[f"layers.{number}.{key}"] = f"layers.{number}.{names[layer]}.{kind}"
+        return keys
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (images, rows, 256) to the same shape; each image depends on those before it.
@@ -145,7 +151,17 @@ class ReleasedMLSTMBlock(nn.Module):
 
 
 def _vector_memory(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
-    """Run the released memory over the images; every tensor is (images, rows, 64)."""
+    """Run the released memory over the images; every tensor is (images, rows, 64).
+
+    Half precision, also that of autocast, is computed in float32.
+    """
+    dtype = checks.computing_dtype(q, k, v, i, f)
+    with torch.autocast(q.device.type, enabled=False):
+        inputs = (tensor.to(dtype) for tensor in (q, k, v, i, f))
+        return _remember(*inputs).to(q.dtype)
+
+
+def _remember(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
     c = n = m = torch.zeros_like(q[0])
     retrieved = []
     for t in range(q.shape[0]):
@@ -157,6 +173,17 @@ def _vector_memory(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Ten
         divisor = (n.mT @ q[t]).abs().amax(dim=1)  # over the 64 features of q, after a sum over the rows
         retrieved.append(c * q[t] / divisor)
     return torch.stack(retrieved)
+
+
+RELEASED_LAYERS: dict[type[nn.Module], dict[str, str]] = {
+    ReleasedSLSTMBlock: _SHARED
+    | {f"{matrix}_{gate}": f"{matrix}{gate}.blocks.0" for matrix in "WR" for gate in "zifo"},
+    ReleasedMLSTMBlock: _SHARED
+    | {"skip": "skip_connection"}
+    | {f"W_{name}": f"W{name}.blocks.0" for name in "qkv"}
+    | {f"W_{gate}": f"W{gate}" for gate in "ifo"},
+}
+"""Names of the layers of each block in the authors' checkpoints, by ours; shapes are the same."""
 
 
 def _convolve_features(convolution: nn.Conv1d, x: Tensor) -> Tensor:
