@@ -96,10 +96,38 @@ def test_wrappers_of_training_scripts_are_taken_off(wrapper, prefix):
     assert torch.equal(model.decoder.head.bias, weights["vmunet.final_conv.bias"])
 
 
+@pytest.mark.parametrize("twin", ["final_conv.bias", "module.vmunet.final_conv.bias"])
+def test_a_parameter_under_two_names_is_refused(twin):
+    with pytest.raises(CheckpointError, match=rf"vmunet\.final_conv\.bias and {twin}"):
+        load_released(create_model("vm_unet", **SMALL), vm_unet() | {twin: torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("layers", "lacking"),
+    [("s", "xLSTM.layers.0.Wi.blocks.0.weight"), ("m", "xLSTM.layers.0.Wi.weight")],
+)
+@pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
+def test_a_missing_key_of_the_xlstm_has_its_released_name(layers, lacking):
+    model = create_model("xlstm_vmunet", **SMALL, fusion="released", xlstm_layers=layers)
+    theirs = {f"xLSTM.{theirs}": f"xlstm.{ours}" for ours, theirs in model.xlstm.released_keys().items()}
+    weights = vm_unet() | {key: model.state_dict()[ours] for key, ours in theirs.items()}
+    load_released(model, weights)
+    del weights[lacking]
+    with pytest.raises(CheckpointError, match=f"missing key {lacking}"):
+        load_released(model, weights)
+
+
+def test_a_network_of_the_papers_wiring_is_not_the_released_one():
+    model = create_model("xlstm_vmunet", **SMALL, xlstm_layers="")
+    with pytest.raises(CheckpointError, match=r"multilevel.*vm_unet"):
+        load_released(model, vm_unet())
+    load_released(create_model("xlstm_vmunet", **SMALL, xlstm_layers="", fusion="rows"), vm_unet())
+
+
 def test_dead_counters_are_listed():
-    weights = vm_unet() | {"vmunet.total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+    weights = vm_unet() | dict.fromkeys(("vmunet.total_ops", "total_ops", "total_params"), torch.zeros(1))
     report = load_released(create_model("vm_unet", **SMALL), weights)
-    assert set(report.skipped) == {"vmunet.total_ops", "total_params"}
+    assert set(report.skipped) == {"vmunet.total_ops", "total_ops", "total_params"}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +136,7 @@ def test_dead_counters_are_listed():
         ({"vmunet.final_conv.scale": torch.zeros(1)}, r"unknown key vmunet\.final_conv\.scale"),
         ({"xLSTM.layers.0.Wz.blocks.0.weight": torch.zeros(64, 256)}, r"unknown key xLSTM\.layers\.0\.Wz"),
         ({"vmunet.layers.0.blocks.1.ln_1.bias": torch.zeros(8)}, r"unknown key vmunet\.layers\.0\.blocks\.1"),
-        ({"vmunet.final_conv.bias": None}, r"missing key .*final_conv\.bias"),
+        ({"vmunet.final_conv.bias": None}, r"missing key vmunet\.final_conv\.bias"),
         ({"vmunet.final_conv.bias": torch.zeros(2)}, r"wrong shape of vmunet\.final_conv\.bias \(2,\)"),
     ],
 )
@@ -152,11 +180,28 @@ def test_a_shallower_vmamba_leaves_the_deeper_blocks_random():
     [
         ({"layers.0.blocks.0.mlp.fc1.weight": torch.zeros(8, 8)}, r"unknown key layers\.0\.blocks\.0\.mlp"),
         ({"patch_embed.0.weight": torch.zeros(16, 3, 4, 4)}, r"wrong shape of patch_embed\.0\.weight"),
+        ({"patch_embed.0.weight": None}, r"missing key patch_embed\.proj\.weight"),
+        ({"layers.1.blocks.1.norm.bias": None}, r"missing key layers\.1\.blocks\.1\.ln_1\.bias"),
+        ({"layers.0.downsample.2.weight": None}, r"missing key layers\.0\.downsample\.reduction"),
+        (
+            {"layers.0.blocks.0.ln_1.weight": torch.zeros(8)},
+            r"twice, as layers\.0\.blocks\.0\.norm\.weight and layers\.0\.blocks\.0\.ln_1\.weight",
+        ),
     ],
 )
 def test_a_vmamba_of_another_kind_is_refused(change, message):
+    weights = vmamba((1, 2, 1, 1), newer=True) | change
     with pytest.raises(CheckpointError, match=message):
-        load_released(create_model("vm_unet", **SMALL), vmamba((1, 2, 1, 1), newer=True) | change)
+        load_released(
+            create_model("vm_unet", **SMALL), {key: x for key, x in weights.items() if x is not None}
+        )
+
+
+@pytest.mark.parametrize("start", ["patch_embed.", "layers.3.", "layers.1.blocks.0."])
+def test_a_vmamba_that_lacks_a_part_is_refused(start):
+    weights = {key: x for key, x in vmamba((1, 2, 1, 1), newer=False).items() if not key.startswith(start)}
+    with pytest.raises(CheckpointError, match=f"missing key {start}"):
+        load_released(create_model("vm_unet", **SMALL), weights)
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"model": {}}])

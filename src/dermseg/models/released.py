@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dermseg.errors import CheckpointError, ConfigError
-from dermseg.layers.xlstm_released import RELEASED_KEYS
+from dermseg.layers.xlstm_released import ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
@@ -40,7 +40,7 @@ RELEASED_NAMES: Table = (
     (r"\.A_log$", ".A_logs"),
     (r"\.D$", ".Ds"),
 )
-"""From our names to those of VM-UNet, without its first `vmunet.`; the xLSTM's table is `RELEASED_KEYS`."""
+"""From our names to those of VM-UNet, without its first `vmunet.`; `ReleasedXLSTM` has those of the xLSTM."""
 
 VMAMBA_NAMES: Table = (
     (r"^patch_embed\.0\.", "patch_embed.proj."),
@@ -54,6 +54,9 @@ VMAMBA_NAMES: Table = (
 
 DEAD = r"(?:.*\.)?total_(?:ops|params)"
 """Counters that the thop profiler leaves in checkpoints; no network reads them."""
+
+BLOCK = r"layers\.([0-3])\.blocks\.(\d+)\."
+"""Stage and number of a block in a name of the older kind."""
 
 VMAMBA_HEAD = r"(?:classifier|norm|head)\..*"
 """The classifier of VMamba, which a segmentation network has no use for."""
@@ -101,8 +104,8 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
 
     Checkpoints of VM-UNet and XLSTM-VMUNet must fit completely. One of VMamba (an image classifier) fills the
     encoder and, mirrored, the decoder, stage i going to decoder stage 3 - i, as the authors of VM-UNet and
-    XLSTM-VMUNet do; blocks that either side lacks are reported. Patch expansions, head and fusion stay as
-    they were. When an error is raised, so does the whole network.
+    XLSTM-VMUNet do; blocks beyond the depth of either side are reported. Patch expansions, head and fusion
+    stay as they were. When an error is raised, the whole network stays as it was.
 
     Args:
         model: `vm_unet`, `vm_unet_d2292` or `xlstm_vmunet` with the VSS encoder, of the checkpoint's size.
@@ -112,49 +115,72 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
         What was loaded, skipped and left random.
 
     Raises:
-        CheckpointError: If a key is unknown or missing, or a shape differs; the message names it.
+        CheckpointError: If a key is unknown, missing or there twice, a shape differs, or the network is not
+            wired like the released one; the message names what does not fit.
         ConfigError: If the model's encoder is not the VSS encoder.
     """
     if "encoder.patch_embed.projection.weight" not in model.state_dict():
         raise ConfigError("released weights fit only networks with the VSS encoder (encoder='vssm')")
     released = _unwrap(state_dict)
-    if any(key.removeprefix("vmunet.").startswith("layers_up.") for key in released):
-        return _load_network(model, released)
-    return _load_vmamba(model, released)
+    dead = tuple(key for key in released if re.fullmatch(DEAD, key))
+    current = _current_names(key for key in released if key not in dead)
+    load = _load_network if any(name.startswith("layers_up.") for name in current) else _load_vmamba
+    return load(model, released, current, dead)
 
 
-def _load_network(model: SegmentationModel, released: dict[str, Tensor]) -> LoadReport:
-    skipped = tuple(key for key in released if re.fullmatch(DEAD, key))
-    current = {_current_name(key): key for key in released if key not in skipped}
+def _load_network(
+    model: SegmentationModel, released: dict[str, Tensor], current: dict[str, str], dead: tuple[str, ...]
+) -> LoadReport:
+    if getattr(model, "fusion", None) == "multilevel":
+        raise CheckpointError(
+            "fusion='multilevel' is wired otherwise than the released network, so its weights would not "
+            "work; create the model with fusion='released', or take vm_unet for weights without an xLSTM"
+        )
     names = {key: _rename(key, RELEASED_NAMES) for key in model.state_dict()}
+    xlstm = getattr(model, "xlstm", None)
+    if isinstance(xlstm, ReleasedXLSTM):
+        names |= {f"xlstm.{ours}": f"xLSTM.{theirs}" for ours, theirs in xlstm.released_keys().items()}
     expected = set(names.values())
     _refuse("unknown key", (key for name, key in current.items() if name not in expected))
-    _refuse("missing key", expected - set(current))
+    missing = ((key, name) for key, name in names.items() if name not in current)
+    _refuse("missing key", (name if key.startswith("xlstm.") else f"vmunet.{name}" for key, name in missing))
     _copy(model, {key: current[name] for key, name in names.items()}, released)
-    return LoadReport(tuple(names), skipped, ())
+    return LoadReport(tuple(names), dead, ())
 
 
-def _load_vmamba(model: SegmentationModel, released: dict[str, Tensor]) -> LoadReport:
-    current = {_current_name(key): key for key in released}
+def _load_vmamba(
+    model: SegmentationModel, released: dict[str, Tensor], current: dict[str, str], dead: tuple[str, ...]
+) -> LoadReport:
     names = {key: _rename(_mirrored(key), RELEASED_NAMES) for key in model.state_dict()}
     sources = {key: current[name] for key, name in names.items() if name in current}
     taken = set(sources.values())
-    skipped = tuple(key for key in released if key not in taken)
-    _refuse("unknown key", (key for key in skipped if not _skippable(key, current, taken)))
+    unused = [name for name, key in current.items() if key not in taken]
+    _refuse("unknown key", (current[name] for name in unused if not _skippable(name, current, taken)))
+    absent = {name for name in names.values() if name not in current}
+    _refuse("missing key", (name for name in absent if _required(name, current)))
     _copy(model, sources, released)
+    skipped = (*dead, *(current[name] for name in unused))
     return LoadReport(tuple(sources), skipped, tuple(key for key in names if key not in sources))
 
 
-def _skippable(key: str, current: dict[str, str], taken: set[str]) -> bool:
-    """Whether VMamba may have a key that we lack: its classifier, dead counters, a block beyond our depth."""
-    if re.fullmatch(f"{VMAMBA_HEAD}|{DEAD}", key):
-        return True
-    first_block = re.sub(r"(layers\.[0-3]\.blocks)\.\d+\.", r"\1.0.", _current_name(key))
-    return current.get(first_block) in taken
+def _skippable(name: str, current: dict[str, str], taken: set[str]) -> bool:
+    """Whether VMamba may have a parameter that we lack: of its classifier, or of a block beyond our depth."""
+    first_block = re.sub(BLOCK, r"layers.\1.blocks.0.", name)
+    return re.fullmatch(VMAMBA_HEAD, name) is not None or current.get(first_block) in taken
+
+
+def _required(name: str, current: dict[str, str]) -> bool:
+    """Whether VMamba must have a parameter of ours: of its encoder, but not of a block beyond its depth."""
+    block = re.match(BLOCK, name)
+    if not block:
+        return name.startswith(("patch_embed.", "layers."))
+    others = (re.match(BLOCK, other) for other in current)
+    deepest = max((int(other[2]) for other in others if other and other[1] == block[1]), default=0)
+    return int(block[2]) <= deepest
 
 
 def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Take the weights out of a training checkpoint, and DataParallel's prefix off their names."""
+    """Take the weights out of a training checkpoint."""
     for wrapper in WRAPPERS:
         if isinstance(state_dict.get(wrapper), Mapping):
             state_dict = state_dict[wrapper]
@@ -165,16 +191,20 @@ def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
             f"the released checkpoint holds {', '.join(strangers[:3]) or 'nothing'} instead of weights; "
             f"give its state_dict, bare or under one of {', '.join(WRAPPERS)}"
         )
-    return {key.removeprefix("module."): value for key, value in state_dict.items()}
+    return dict(state_dict)
 
 
-def _current_name(key: str) -> str:
-    """The one name for all generations of a released key: ours in the xLSTM, else VM-UNet's."""
-    xlstm = re.match(r"xLSTM\.(layers\.\d+\.)", key)
-    if not xlstm:
-        return _rename(key.removeprefix("vmunet."), VMAMBA_NAMES)
-    parameter = _rename(key[xlstm.end() :], tuple((f"^{start}", ours) for start, ours in RELEASED_KEYS))
-    return f"xlstm.{xlstm[1]}{parameter}"
+def _current_names(keys: Iterable[str]) -> dict[str, str]:
+    """Released keys by the one name for all their generations, that of VM-UNet without its first part."""
+    current: dict[str, str] = {}
+    for key in keys:
+        name = _rename(key.removeprefix("module.").removeprefix("vmunet."), VMAMBA_NAMES)
+        if name in current:
+            raise CheckpointError(
+                f"the released checkpoint has one parameter twice, as {current[name]} and {key}; remove one"
+            )
+        current[name] = key
+    return current
 
 
 def _rename(key: str, table: Table) -> str:
