@@ -38,6 +38,7 @@ class TestMultiLevelM(ModelTester):
 class TestRows(ModelTester):
     name = "xlstm_vmunet"
     arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion": "rows"}
+    sizes: ClassVar = [*ModelTester.sizes, (32, 300)]
 
 
 @pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
@@ -46,6 +47,7 @@ class TestReleased(ModelTester):
     arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion": "released"}
     square = (32, 256)
     sizes: ClassVar = [(32, 256), (64, 256), (33, 256)]
+    usual_sizes: ClassVar = [(256, 256), (192, 256), (255, 256)]
 
 
 class TestTimmEncoder(ModelTester):
@@ -110,10 +112,8 @@ def test_every_level_reaches_the_decoder():
     ("arguments", "message"),
     [
         ({"fusion": "levels"}, "multilevel, rows, released"),
-        ({"xlstm_layers": "ms"}, "'', 's', 'm', 'sm'"),
         ({"heads": 5}, "heads"),
-        ({"encoder": "resnet_18"}, "resnet18"),
-        ({"encoder": "vit_tiny_patch16_224"}, "one size"),
+        ({"pretrained": True}, "timm"),
         ({"encoder": "resnet18", "fusion": "released"}, "vssm"),
     ],
 )
@@ -122,6 +122,15 @@ def test_impossible_arguments_are_refused_with_the_possible_ones(arguments, mess
         create_model("xlstm_vmunet", **(SMALL | arguments))
 
 
-def test_a_timm_encoder_brings_its_own_standardisation():
-    model = create_model("xlstm_vmunet", **SMALL, encoder="test_resnet")
-    assert model.preprocessing.mean == (0.5, 0.5, 0.5)
+@pytest.mark.parametrize("fusion", ["multilevel", "rows", "released"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"xlstm_layers": layers} for layers in ("ms", None, 0, False)),
+        *({"heads": heads} for heads in (0, -1)),
+        *({"fusion_width": width} for width in (0, -4)),
+    ],
+)
+def test_every_fusion_checks_the_same(fusion, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        create_model("xlstm_vmunet", **(SMALL | {"fusion": fusion} | wrong))

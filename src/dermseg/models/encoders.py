@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
 from dermseg.models.base import Preprocessing
 from dermseg.models.vm_unet import EncoderMaps
 
-STRIDES = [4, 8, 16, 32]
+PROBE = 64
+SIDES = [(PROBE // stride, PROBE // stride) for stride in (4, 8, 16, 32)]
 
 
 class TimmEncoder(nn.Module):
@@ -23,14 +25,15 @@ class TimmEncoder(nn.Module):
         pretrained: Download the model's ImageNet weights.
 
     Raises:
-        ConfigError: If timm has no such model, or its maps are not at 1/4, 1/8, 1/16 and 1/32 of the image.
+        ConfigError: If timm has no such model, or its maps are not at 1/4, 1/8, 1/16 and 1/32 of the image,
+            or its ImageNet weights cannot be downloaded.
     """
 
     def __init__(self, name: str, widths: Sequence[int], pretrained: bool) -> None:
         super().__init__()
-        backbone: Any = _features(name, pretrained)
+        backbone = _features(name, pretrained)
         self.backbone = backbone
-        self.channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
+        self.channels_last = _channels_last(backbone)
         config = backbone.pretrained_cfg
         # As the ImageNet weights were trained; without them any other would do as well.
         self.preprocessing = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
@@ -48,21 +51,46 @@ class TimmEncoder(nn.Module):
         return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
 
 
-def _features(name: str, pretrained: bool) -> nn.Module:
+def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models())
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() names those there are"
         raise ConfigError(f"encoder {name!r} is neither 'vssm' nor a timm model; {hint}")
     try:
-        backbone: Any = timm.create_model(
-            name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1)
-        )
-    except (RuntimeError, AttributeError, AssertionError, IndexError, ValueError) as error:
+        backbone = _create(name, pretrained=False)
+        fixed = backbone.pretrained_cfg.get("fixed_input_size")
+        sides = [] if fixed else _sides(backbone)
+    except Exception as error:  # whatever an architecture raises that has no such features
         raise ConfigError(f"encoder {name!r}: timm gives no features at four scales ({error})") from error
-    if backbone.pretrained_cfg.get("fixed_input_size"):
+    if fixed:
         raise ConfigError(f"encoder {name!r} takes images of one size only; choose one that takes any")
-    strides = list(backbone.feature_info.reduction())
-    if strides != STRIDES:
-        raise ConfigError(f"encoder {name!r} has features at strides {strides}; choose one with {STRIDES}")
-    features: nn.Module = backbone
-    return features
+    if sides != SIDES:
+        raise ConfigError(
+            f"encoder {name!r} has maps of sides {sides} for an image of {PROBE} pixels; "
+            f"choose one with {SIDES}"
+        )
+    if not pretrained:
+        return backbone
+    try:
+        return _create(name, pretrained=True)
+    except Exception as error:  # whatever a download raises
+        raise ConfigError(
+            f"encoder {name!r}: its ImageNet weights cannot be had ({error}); "
+            "check the connection, or give pretrained=False"
+        ) from error
+
+
+def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not typed)
+    return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1))
+
+
+@torch.no_grad()
+def _sides(backbone: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+    """Heights and widths of the maps, measured: strides that timm states are those in the middle of a map."""
+    maps = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE))
+    backbone.train()
+    return [tuple(x.shape[1:3] if _channels_last(backbone) else x.shape[2:]) for x in maps]
+
+
+def _channels_last(backbone: Any) -> bool:  # noqa: ANN401
+    return str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")

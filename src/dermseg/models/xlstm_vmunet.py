@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dermseg.errors import ConfigError, DermsegWarning
 from dermseg.layers.fusion import MultiLevelFusion, RowFusion
+from dermseg.layers.xlstm import check_layers
 from dermseg.layers.xlstm_released import COLUMNS, ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -82,7 +83,9 @@ class XLSTMVMUNet(SegmentationModel):
     ) -> None:
         super().__init__()
         check_sizes(width, depths, depths_decoder, drop_path, state)
-        _check_fusion(fusion, xlstm_layers, encoder)
+        if pretrained and encoder == "vssm":
+            raise ConfigError("pretrained=True needs a timm encoder; for encoder='vssm' see load_released")
+        _check_fusion(fusion, xlstm_layers, encoder, fusion_width, heads)
         self.fusion = fusion
         self.encoder: nn.Module
         if encoder == "vssm":
@@ -142,7 +145,10 @@ def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor]) -> Tensor:
     return decoder.logits(x)
 
 
-def _check_fusion(fusion: str, layers: str, encoder: str) -> None:
+def _check_fusion(fusion: str, layers: str, encoder: str, width: int, heads: int) -> None:
+    check_layers(layers)
+    if min(width, heads) < 1:
+        raise ConfigError(f"fusion_width={width} and heads={heads} must be at least 1")
     if fusion not in FUSIONS:
         raise ConfigError(f"fusion={fusion!r} is unknown; choose one of: {', '.join(FUSIONS)}")
     if fusion != "released":

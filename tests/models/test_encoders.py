@@ -1,0 +1,58 @@
+"""Encoders from timm: what is refused, and with which way out."""
+
+import pytest
+import timm
+import torch
+
+from dermseg.errors import ConfigError
+from dermseg.models.encoders import TimmEncoder
+
+WIDTHS = (8, 16, 32, 64)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext"])
+def test_maps_have_the_promised_widths_and_sizes(name):
+    maps = TimmEncoder(name, WIDTHS, pretrained=False)(torch.randn(2, 3, 64, 96)).outputs
+    assert [tuple(x.shape) for x in maps] == [
+        (2, 16, 24, 8), (2, 8, 12, 16), (2, 4, 6, 32), (2, 2, 3, 64)
+    ]  # fmt: skip
+
+
+def test_a_new_encoder_is_in_training_mode_with_fresh_statistics():
+    encoder = TimmEncoder("test_resnet", WIDTHS, pretrained=False)
+    assert all(module.training for module in encoder.modules())
+    assert all(not mean.any() for name, mean in encoder.named_buffers() if name.endswith("running_mean"))
+
+
+def test_it_brings_its_own_standardisation():
+    assert TimmEncoder("test_resnet", WIDTHS, pretrained=False).preprocessing.mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet_18", "did you mean .*resnet18"),
+        ("qqqqqqqq", "list_models"),
+        ("vit_tiny_patch16_224", "one size"),
+        ("inception_v3", "no features at four scales"),
+        # States strides of 4 to 32, but pads nothing.
+        ("legacy_xception", r"maps of sides \[\(15, 15\).*choose one with \[\(16, 16\)"),
+    ],
+)
+def test_an_unfit_encoder_is_refused(name, message):
+    with pytest.raises(ConfigError, match=message):
+        TimmEncoder(name, WIDTHS, pretrained=False)
+
+
+def test_a_failed_download_is_told_apart_from_an_unfit_encoder(monkeypatch):
+    create = timm.create_model
+
+    def offline(name, pretrained, **arguments):
+        if pretrained:
+            raise OSError("no route to host")
+        return create(name, **arguments)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ConfigError, match=r"ImageNet weights cannot be had \(no route to host\).*pretrained"):
+        TimmEncoder("test_resnet", WIDTHS, pretrained=True)
