@@ -62,22 +62,3 @@ def test_drop_path_grows_with_depth_and_falls_in_the_decoder():
 def test_impossible_sizes_are_refused_by_name(arguments, named):
     with pytest.raises(ConfigError, match=named):
         create_model("vm_unet", **arguments)
-
-
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 32, 32), (1, 3, 0, 32)])
-def test_images_of_another_shape_are_refused(shape):
-    with pytest.raises(ConfigError, match=r"\(B, 3, H, W\)"):
-        create_model("vm_unet", **SMALL)(torch.zeros(shape))
-
-
-def test_images_that_were_not_standardised_are_refused():
-    with pytest.raises(ConfigError, match="preprocessing"):
-        create_model("vm_unet", **SMALL)(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
-
-
-def test_padding_repeats_the_border():
-    model = create_model("vm_unet", **SMALL).eval()
-    image = torch.randn(1, 3, 30, 20)
-    repeated = torch.nn.functional.pad(image, (0, 12, 0, 2), mode="replicate")
-    with torch.no_grad():
-        torch.testing.assert_close(model(image), model(repeated)[:, :, :30, :20])

@@ -19,17 +19,19 @@ def file(tmp_path):
     return path
 
 
-def rewrite(path, *, change=None, tensors=None):
+def rewrite(path, *, change=None, remove=None, tensors=None):
     """Write the file again with another description or other tensors."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as opened:
         description = json.loads(opened.metadata()[HEADER])
+    description |= change or {}
+    description.pop(remove, None)
     kept = load_file(path)
     save_file(
         kept if tensors is None else tensors(kept),
         path,
-        metadata={HEADER: json.dumps(description | (change or {}))},
+        metadata={HEADER: json.dumps(description)},
     )
 
 
@@ -58,6 +60,21 @@ def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
         save_model(create_model("vm_unet", **SMALL), file)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_threshold_is_the_models_own_unless_given(tmp_path):
+    model = create_model("vm_unet", **SMALL)
+    model.threshold = 0.7
+    save_model(model, tmp_path / "model.safetensors")
+    assert load_model(tmp_path / "model.safetensors").threshold == 0.7
+    with pytest.raises(ConfigError, match="threshold"):
+        save_model(model, tmp_path / "model.safetensors", threshold=1.0)
+
+
+def test_a_compiled_network_is_not_saved(tmp_path):
+    compiled = torch.compile(create_model("vm_unet", **SMALL), backend="eager")
+    with pytest.raises(ConfigError, match="OptimizedModule"):
+        save_model(compiled, tmp_path / "model.safetensors")
 
 
 def test_only_safetensors_are_written(tmp_path):
@@ -97,7 +114,7 @@ def test_pickles_are_refused_with_a_way_out(tmp_path, name):
 
 
 def test_names_and_folders_are_no_files(tmp_path):
-    with pytest.raises(CheckpointError, match=r"vm_unet\.isic2018 does not exist"):
+    with pytest.raises(CheckpointError, match=r"vm_unet\.isic2018 does not exist.*no weights are published"):
         load_model("vm_unet.isic2018")
     with pytest.raises(CheckpointError, match="is a folder"):
         load_model(tmp_path)
@@ -110,10 +127,19 @@ def test_names_and_folders_are_no_files(tmp_path):
         ({"arguments": {"size": 3}}, "size"),
         ({"arguments": {"width": "large"}}, "cannot rebuild"),
         ({"arguments": [8]}, "cannot rebuild"),
+        ({"arguments": {"depths": [10**8] * 4}}, "blocks"),
+        ({"arguments": SMALL | {"width": 40_000, "state": 10**6}}, "expected"),
+        ({"arguments": {"width": 4 * 10**400}}, "cannot rebuild"),
+        ({"model": "xlstm_vmunet", "arguments": {"encoder": 5}}, "cannot rebuild"),
+        ({"model": "xlstm_vmunet", "arguments": {"encoder": None}}, "cannot rebuild"),
+        ({"model": ["vm_unet"]}, "cannot rebuild"),
         ({"preprocessing": {"size": 0}}, "size"),
         ({"preprocessing": {"colour": "red"}}, "colour"),
+        ({"preprocessing": {"mean": ["a", "b", "c"]}}, "means"),
+        ({"preprocessing": {"std": [10**400, 1, 1]}}, "cannot rebuild"),
         ({"threshold": 7}, "threshold"),
-        ({"threshold": None}, "cannot rebuild"),
+        ({"threshold": None}, "threshold"),
+        ({"threshold": 10**400}, "threshold"),
     ],
 )
 def test_an_impossible_description_is_refused(file, change, message):
@@ -121,6 +147,13 @@ def test_an_impossible_description_is_refused(file, change, message):
     with pytest.raises(CheckpointError, match=message) as refusal:
         load_model(file)
     assert "model.safetensors" in str(refusal.value)
+
+
+@pytest.mark.parametrize("entry", ["model", "arguments", "preprocessing", "threshold"])
+def test_an_incomplete_description_is_refused(file, entry):
+    rewrite(file, remove=entry)
+    with pytest.raises(CheckpointError, match=f"lacks '{entry}'"):
+        load_model(file)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The contract of every network: images of any size in, logits of the same size out."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +12,19 @@ from dermseg.errors import ConfigError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LARGEST_SIZE = 8192
+"""Side in pixels beyond which a preprocessing size is taken for a mistake."""
+
+
+def check_threshold(threshold: float) -> float:
+    """Return a threshold on probabilities as it was given.
+
+    Raises:
+        ConfigError: If it is no number between 0 and 1; at 0 or 1 themselves nothing would be decided.
+    """
+    if not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise ConfigError(f"threshold must be a number between 0 and 1, got {threshold!r}")
+    return threshold
 
 
 @dataclass(frozen=True)
@@ -25,11 +39,14 @@ class Preprocessing:
     """Standard deviation per channel, divided by."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1:
+        if type(self.size) is not int or not 1 <= self.size <= LARGEST_SIZE:
             raise ConfigError(
-                f"preprocessing size must be a positive whole number of pixels, got {self.size}"
+                f"preprocessing size must be a whole number from 1 to {LARGEST_SIZE}, got {self.size}"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        numbers = all(
+            isinstance(value, (int, float)) and math.isfinite(value) for value in (*self.mean, *self.std)
+        )
+        if not numbers or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ConfigError(f"preprocessing needs 3 means and 3 positive stds, got {self.mean}, {self.std}")
 
 
@@ -54,8 +71,6 @@ class SegmentationModel(nn.Module, ABC):
     """Sides of the padded image are multiples of this."""
     batch_independent: bool = True
     """Whether an image gets the same logits alone and in any batch."""
-    compilable: ClassVar[bool] = True
-    """Whether `torch.compile(fullgraph=True)` traces the network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,11 +91,11 @@ class SegmentationModel(nn.Module, ABC):
             Logits (B, 1, H, W); `sigmoid` makes them probabilities.
 
         Raises:
-            ConfigError: If the shape is not (B, 3, H, W) with H and W at least 1, or the type is not a float.
+            ConfigError: If the shape is not (B, 3, H, W) with B, H, W >= 1, or the type is not a float.
         """
-        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise ConfigError(
-                f"images must have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}"
+                f"images must have shape (B, 3, H, W) with B, H, W >= 1, got {tuple(images.shape)}"
             )
         if not images.is_floating_point():
             raise ConfigError(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -13,11 +14,13 @@ from torch import Tensor
 import dermseg
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.files import replacing
-from dermseg.models.base import Preprocessing, SegmentationModel
+from dermseg.models.base import Preprocessing, SegmentationModel, check_threshold
 from dermseg.models.registry import create_model, model_arguments
 
 HEADER = "dermseg"
 """Key of the safetensors metadata under which the JSON description stands."""
+ENTRIES = ("model", "arguments", "preprocessing", "threshold")
+"""What a description must hold."""
 PICKLES = frozenset({".ckpt", ".pth", ".pt", ".bin", ".pkl"})
 
 
@@ -25,7 +28,7 @@ def save_model(
     model: SegmentationModel,
     path: Path | str,
     *,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a network to one safetensors file, completely or not at all.
@@ -33,16 +36,22 @@ def save_model(
     Args:
         model: A network made by `create_model`.
         path: Destination, ending in `.safetensors`.
-        threshold: Probability from which a pixel is lesion, chosen on validation images.
+        threshold: Probability from which a pixel is lesion; by default `model.threshold`.
         notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
 
     Raises:
-        ConfigError: If the path ends otherwise, the model has no name, or the notes do not fit into JSON.
+        ConfigError: If the path ends otherwise, the model was not made by `create_model`, the threshold is no
+            number between 0 and 1, or the notes do not fit into JSON.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ConfigError(
             f"{path}: weights are written as safetensors only; let the name end in .safetensors"
+        )
+    if not isinstance(model, SegmentationModel):
+        raise ConfigError(
+            f"{path}: a {type(model).__name__} cannot be saved, only a SegmentationModel; "
+            "of a compiled network, save the one that was given to torch.compile"
         )
     if not model.name:
         raise ConfigError(f"{type(model).__name__} has no name, so it could not be rebuilt; use create_model")
@@ -51,7 +60,7 @@ def save_model(
         # All of them, not only those given, so that a changed default does not change an old file.
         "arguments": model_arguments(model.name) | model.arguments,
         "preprocessing": asdict(model.preprocessing),
-        "threshold": threshold,
+        "threshold": check_threshold(model.threshold if threshold is None else threshold),
         "dermseg": dermseg.__version__,
         "notes": dict(notes or {}),
     }
@@ -82,25 +91,28 @@ def load_model(path: Path | str) -> SegmentationModel:
     _check_path(path)
     description, tensors = _read(path)
     try:
-        model = _rebuild(description)
-        preprocessing = Preprocessing(**_tuples(description["preprocessing"]))
-        threshold = float(description["threshold"])
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold must be in [0, 1], got {threshold}")
+        name, given, prepared, threshold = (description[entry] for entry in ENTRIES)
     except KeyError as error:
         raise CheckpointError(f"{path}: its description lacks {error}; save the model again") from error
-    except (ConfigError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+    try:
+        preprocessing = Preprocessing(**_tuples(prepared))
+        threshold = check_threshold(threshold)
+        arguments = _arguments(given, len(tensors))
+        with torch.device("meta"):  # shapes without memory, which a damaged description could exhaust
+            wanted = create_model(name, **arguments).state_dict()
+    except Exception as error:  # constructors do not foresee every value that a file may hold
         raise CheckpointError(
             f"{path}: this dermseg ({dermseg.__version__}) cannot rebuild it: {error}"
         ) from error
-    _fit(model, tensors, path)
+    _check_shapes(wanted, tensors, path)
+    model = create_model(name, **arguments)
+    model.load_state_dict(tensors)
     model.preprocessing = preprocessing
     model.threshold = threshold
     return model.eval()
 
 
-def _fit(model: SegmentationModel, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = model.state_dict()
+def _check_shapes(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
     faults = [f"unknown {key}" for key in tensors if key not in wanted]
     faults += [f"missing {key}" for key in wanted if key not in tensors]
     faults += [
@@ -112,9 +124,8 @@ def _fit(model: SegmentationModel, tensors: dict[str, Tensor], path: Path) -> No
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise CheckpointError(
             f"{path}: tensors do not fit the model that the file describes: {'; '.join(faults[:3])}{more}. "
-            "The file was changed after dermseg wrote it; save the model again"
+            "The file was changed after dermseg wrote it, or written by another version; save the model again"
         )
-    model.load_state_dict(tensors)
 
 
 def _check_path(path: Path) -> None:
@@ -126,7 +137,10 @@ def _check_path(path: Path) -> None:
         )
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {kind}; give the path of a .safetensors file written by dermseg")
+        raise CheckpointError(
+            f"{path} {kind}; give the path of a .safetensors file written by dermseg "
+            "(no weights are published yet, so there are no names to load them by)"
+        )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -149,11 +163,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return description, tensors
 
 
-def _rebuild(description: dict[str, Any]) -> SegmentationModel:
-    arguments = _tuples(description["arguments"])
+def _arguments(given: object, tensors: int) -> dict[str, Any]:
+    """Constructor arguments for a file of so many tensors."""
+    arguments = _tuples(given)
+    blocks = sum(sum(arguments.get(key, ())) for key in ("depths", "depths_decoder"))
+    if blocks > tensors:
+        raise ConfigError(f"{blocks} blocks cannot have left {tensors} tensors")
     if "pretrained" in arguments:
         arguments["pretrained"] = False  # the weights are in the file: nothing to download
-    return create_model(str(description["model"]), **arguments)
+    return arguments
 
 
 def _tuples(values: object) -> dict[str, Any]:
