@@ -34,8 +34,7 @@ def test_the_registry_states_the_released_count(name):
     assert model_info(name).parameters == golden(name).facts["n_params"]
 
 
-@pytest.mark.parity
-@pytest.mark.parametrize("name", ["vm_unet", "vm_unet_d2292"])
+@pytest.mark.parametrize("name", ["vm_unet", pytest.param("vm_unet_d2292", marks=pytest.mark.parity)])
 @torch.no_grad()
 def test_vm_unet_equals_the_release(name):
     data, model = golden(name), build(name)
@@ -47,9 +46,7 @@ def test_vm_unet_equals_the_release(name):
     data.assert_statistics(model(data.images(1, salt=1)).sigmoid(), "out", PROBABILITIES)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "xlstm_vmunet" else pytest.mark.parity) for name in XLSTM]
-)
+@pytest.mark.parametrize("name", XLSTM)
 @torch.no_grad()
 def test_xlstm_vmunet_equals_the_release_alone_and_behind_another_image(name):
     data, model = golden(name), build(name)

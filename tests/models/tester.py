@@ -1,5 +1,7 @@
 """The contract of `SegmentationModel`, as tests that every network's test class inherits."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +22,7 @@ class ModelTester:
     drop_path: ClassVar[bool] = True
     square: ClassVar[tuple[int, int]] = (64, 64)
     sizes: ClassVar[list[tuple[int, int]]] = [(64, 64), (32, 96), (37, 70), (5, 3), (1, 1)]
+    usual_sizes: ClassVar[list[tuple[int, int]]] = [(256, 256), (192, 320), (255, 331)]
 
     def create(self, **overrides: Any) -> SegmentationModel:
         """Build the network with weights far from their initial values, so that no part is nearly silent."""
@@ -62,6 +65,43 @@ class ModelTester:
                 torch.testing.assert_close(backwards, together, atol=1e-9, rtol=1e-9)
             else:
                 assert (alone[1] - together[1]).abs().max() > 1e-3
+
+    @pytest.mark.slow
+    @torch.no_grad()
+    def test_images_of_usual_size_keep_apart_to_float32(self) -> None:
+        model = self.create().eval()
+        for size in self.usual_sizes if model.batch_independent else []:
+            images = self.images(2, size)
+            together = model(images)
+            alone = torch.cat([model(image[None]) for image in images])
+            torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_half_precision_stays_close(self) -> None:
+        model = self.create().eval()
+        images = self.images(1)
+        expected = model(images)
+        logits = model.bfloat16()(images.bfloat16())
+        assert logits.dtype == torch.bfloat16
+        assert (logits - expected).abs().mean() < 0.2 * expected.std()
+
+    @torch.no_grad()
+    def test_copies_and_pickles_are_the_same_network(self) -> None:
+        model = self.create().eval()
+        images = self.images(1)
+        for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert copied.name == model.name
+            assert copied.arguments == model.arguments
+            assert torch.equal(copied(images), model(images))
+
+    def test_modes_and_memory_formats_change_nothing(self) -> None:
+        model = self.create().eval().double()
+        images = self.images(2).double()
+        expected = model(images).detach()
+        with torch.inference_mode():
+            assert torch.equal(model(images), expected)
+            channels_last = model(images.to(memory_format=torch.channels_last))
+        torch.testing.assert_close(channels_last, expected, atol=1e-9, rtol=1e-9)
 
     @torch.no_grad()
     def test_logits_depend_on_the_image(self) -> None:
