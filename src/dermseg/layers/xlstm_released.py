@@ -30,15 +30,6 @@ COLUMNS = 256
 HIDDEN = 64
 KERNEL = 4
 
-_SHARED = {
-    "norm": "layer_norm",
-    "convolution": "causal_conv.conv",
-    "output_norm": "group_norm",
-    "up_left": "up_proj_left",
-    "up_right": "up_proj_right",
-    "down": "down_proj",
-}
-
 
 class ReleasedXLSTM(nn.Module):
     """Stack of released xLSTM blocks over a batch of logit maps.
@@ -175,6 +166,14 @@ def _remember(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
     return torch.stack(retrieved)
 
 
+_SHARED = {
+    "norm": "layer_norm",
+    "convolution": "causal_conv.conv",
+    "output_norm": "group_norm",
+    "up_left": "up_proj_left",
+    "up_right": "up_proj_right",
+    "down": "down_proj",
+}
 RELEASED_LAYERS: dict[type[nn.Module], dict[str, str]] = {
     ReleasedSLSTMBlock: _SHARED
     | {f"{matrix}_{gate}": f"{matrix}{gate}.blocks.0" for matrix in "WR" for gate in "zifo"},

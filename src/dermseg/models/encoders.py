@@ -86,7 +86,7 @@ def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not ty
 
 @torch.no_grad()
 def _sides(backbone: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
-    """Heights and widths of the maps, measured: strides that timm states are those in the middle of a map."""
+    """Measure heights and widths of the maps: the strides that timm states do not count unpadded borders."""
     maps = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE))
     backbone.train()
     return [tuple(x.shape[1:3] if _channels_last(backbone) else x.shape[2:]) for x in maps]
