@@ -10,13 +10,21 @@ from PIL import Image
 import dermseg
 from dermseg.data.splits import Split, save_split
 from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.evaluation import report
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.metrics import pool, score
 from dermseg.evaluation.results import METRICS
+from dermseg.figures import contact_sheet
 from dermseg.inference.predict import predict
 from inference.fakes import disc, save_dark_model, write_lesion
 
 SHAPES = {"a": (60, 80), "b": (120, 90), "c": (64, 64), "d": (31, 47)}
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leave out the sheets, which take most of an evaluation's time; one test draws them."""
+    monkeypatch.setattr(report, "contact_sheet", lambda *_, **__: None)
 
 
 def shifted(mask, columns):
@@ -79,6 +87,11 @@ def test_a_folder_of_masks_is_scored_by_identifier(tmp_path, data, predictions, 
     assert not found.problems
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("per-image mean", "pooled", "95 % interval", "d (0.000)"))
+
+
+def test_the_pictures_show_images_with_both_outlines(tmp_path, data, predictions, monkeypatch):
+    monkeypatch.setattr(report, "contact_sheet", contact_sheet)
+    evaluate(data, predictions=predictions[0], out=tmp_path / "out")
     for name in ("worst.png", "gallery.png"):
         with Image.open(tmp_path / "out" / name) as picture:
             assert min(picture.size) > 200

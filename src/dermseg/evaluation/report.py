@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,7 +17,7 @@ from dermseg.evaluation.metrics import JACCARD_THRESHOLD, ImageScores
 from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
-from dermseg.files import write_json, write_text
+from dermseg.files import read_json, write_json, write_text
 from dermseg.inference.paths import printable
 
 _SHOWN = 12
@@ -42,12 +41,9 @@ def refuse_other_report(out: Path, provenance: Mapping[str, Any]) -> None:
     path = out / "summary.json"
     if not path.is_file():
         return
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        earlier = None
+    earlier = read_json(path)
     compared = ("data", "split", "model", "predictions")
-    if not isinstance(earlier, dict) or any(earlier.get(key) != provenance.get(key) for key in compared):
+    if earlier is None or any(earlier.get(key) != provenance.get(key) for key in compared):
         raise ConfigError(
             f"{out} holds the results of something else (see its summary.json); "
             "choose another folder with --out."
