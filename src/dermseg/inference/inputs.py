@@ -131,7 +131,7 @@ def _walk(folder: Path, inputs: Inputs) -> Iterator[Path]:
 
 def _mask_folders(folders: Sequence[str]) -> set[str]:
     """Choose, among the folders in one folder, those that hold the masks of a data set."""
-    masks = {mask_name for image_name, mask_name in ISIC2018_PARTS if image_name in folders}
+    masks = {mask_name for image_name, mask_name in ISIC2018_PARTS.values() if image_name in folders}
     if any(name.lower() in IMAGE_FOLDERS for name in folders):
         masks |= {name for name in folders if name.lower() in MASK_FOLDERS}
     for name in folders:
