@@ -3,17 +3,19 @@
 Nothing heavy is imported before a sub-command runs, so that `dermseg --help` answers at once.
 
 Exit status: 0 done; 1 done, but some inputs failed and were named; 2 nothing done, the message says why;
-130 interrupted.
+130 interrupted; 141 whoever read the output has left.
 """
 
 import inspect
+import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Any, Literal
 
 from dermseg import __version__
 from dermseg.errors import ConfigError, DermsegError
@@ -39,6 +41,7 @@ def evaluate(
     weights: Path | None = None,
     predictions: Path | None = None,
     layout: Layout = "auto",
+    masks: Path | None = None,
     split: str | None = None,
     part: Literal["test", "validation", "train"] = "test",
     out: Path = Path("evaluation"),
@@ -52,9 +55,10 @@ def evaluate(
         weights: A `model.safetensors` written by `dermseg train`; predicts, then scores.
         predictions: Instead of weights: a folder of predicted masks, matched by identifier.
         layout: How the data folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
         split: A split file or the name of a frozen split; without it every image is scored.
         part: Which side of the split to score.
-        out: Folder for per_image.csv, summary.json and the pictures.
+        out: Folder for per_image.csv, summary.json and the pictures; results of something else are kept.
         device: cpu, cuda, mps or auto.
         allow_leak: Score images the network was trained on all the same; the summary says so.
     """
@@ -65,6 +69,7 @@ def evaluate(
         weights=weights,
         predictions=predictions,
         layout=layout,
+        masks=masks,
         split=split,
         part=part,
         out=out,
@@ -87,7 +92,7 @@ def predict(
         paths: Image files, folders (searched with their sub-folders) or glob patterns.
         weights: A `model.safetensors` written by `dermseg train`.
         out: Folder for the results. Results of an earlier run for the same images are replaced.
-        threshold: Probability above which a pixel belongs to the lesion; by default the network's own.
+        threshold: Probability from which a pixel belongs to the lesion; by default the network's own.
         device: cpu, cuda, mps or auto.
     """
     if weights is None:
@@ -99,45 +104,55 @@ def predict(
     from dermseg.inference.predict import predict as run
 
     report = run(paths, weights, out=out, threshold=threshold, device=device)
+    if not report.images:
+        return 2
     return 1 if report.problems else 0
 
 
-def models(pattern: str = "*") -> int:
+def models(patterns: list[str]) -> int:
     """List the networks that `dermseg train --model NAME` accepts.
 
     Args:
-        pattern: Wildcard on the name, for example '*vm*'.
+        patterns: Wildcards on the name, for example '*vm*'; without one, all networks are listed.
     """
     from dermseg.models.table import print_models
 
-    print_models(pattern)
+    print_models(patterns)
     return 0
 
 
-def data_check(path: str, layout: Layout = "auto") -> int:
+def data_check(path: str, layout: Layout = "auto", masks: Path | None = None) -> int:
     """List what a data folder holds and name every file that cannot be used.
 
     Args:
         path: Folder of a data set.
         layout: How the folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
     """
     from dermseg.data.commands import check
 
-    return 1 if check(path, layout) else 0
+    return 1 if check(path, layout, masks) else 0
 
 
-def data_prepare(path: str, size: int = 256, layout: Layout = "auto", out: Path | None = None) -> int:
+def data_prepare(
+    path: str,
+    size: int = 256,
+    layout: Layout = "auto",
+    masks: Path | None = None,
+    cache: Path | None = None,
+) -> int:
     """Decode a data set once, to a cache at training size that `dermseg train` uses by itself.
 
     Args:
         path: Folder of a data set.
         size: Side of the square images, in pixels.
         layout: How the folder is laid out.
-        out: Folder for the cache; by default in the user's cache folder.
+        masks: Folder of the masks, where they are not beside the images.
+        cache: Folder of caches, as `dermseg train --cache` takes it; by default in the user's cache folder.
     """
     from dermseg.data.commands import prepare
 
-    return 1 if prepare(path, size, layout, out) else 0
+    return 1 if prepare(path, size, layout, masks, cache) else 0
 
 
 def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0) -> int:
@@ -158,25 +173,41 @@ def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0)
 def train(arguments: list[str]) -> int:
     """Train a network; its options are the fields of `dermseg.training.arguments.TrainArguments`."""
     from dermseg.training.command import parse
+
+    parsed = parse(arguments)
+    # Not before: help and mistakes need no torch.
     from dermseg.training.run import train as run
 
-    run(parse(arguments))
+    run(parsed)
     return 0
 
 
 def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
-    """Call a typed function with command-line words; parameters without a default are positional."""
+    """Call a typed function with command-line words; parameters without a default have no flag."""
     from jsonargparse import ArgumentParser
 
     documentation = inspect.getdoc(function) or ""
     parser = ArgumentParser(prog=f"dermseg {name}", description=documentation.split("\n\n")[0])
-    # jsonargparse reads a positional `list[str]` as one bracketed word; in a shell it is several words.
-    several: set[str | int] = {key for key, kind in get_type_hints(function).items() if kind == list[str]}
-    for key in map(str, several):
+    # jsonargparse reads a list as one bracketed word and a flag with a value: in a shell, a list is any
+    # number of words and a flag stands alone.
+    by_hand: set[str | int] = set()
+    for key, parameter in inspect.signature(function).parameters.items():
         explanation = re.search(rf"^ *{key}: (.*)$", documentation, re.MULTILINE)
-        parser.add_argument(key, nargs="+", type=str, help=explanation[1] if explanation else None)
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=several)
-    return function(**parser.parse_args(words).as_dict())
+        options: dict[str, Any] = {"help": explanation[1] if explanation else None}
+        if parameter.annotation == list[str]:
+            parser.add_argument(key, nargs="*", type=str, default=[], **options)
+            by_hand.add(key)
+        elif parameter.annotation is bool:
+            parser.add_argument(f"--{key}", action="store_true", **options)
+            by_hand.add(key)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=by_hand)
+    return function(**parser.parse_args([_underscored(word) for word in words]).as_dict())
+
+
+def _underscored(word: str) -> str:
+    """Read --allow-leak as --allow_leak."""
+    option, equals, value = word.partition("=")
+    return f"--{option[2:].replace('-', '_')}{equals}{value}" if word.startswith("--") else word
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
@@ -201,6 +232,9 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
 """Sub-command: its line in `dermseg --help`, and what runs it."""
 
 
+_HELP = ("-h", "--help", "help")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit status.
 
@@ -208,41 +242,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the program's name; those of this process when None.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File systems allow names that are no text.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _dispatch(words)
+        # Here, where a reader who has left is noticed without a traceback.
+        sys.stdout.flush()
+        return status
+    except (BrokenPipeError, SystemExit) as end:
+        # rich makes SystemExit of a broken pipe.
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        # What is still to be written, Python would write on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (DermsegError, OSError) as error:
+        print(f"dermseg {_name(words)}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"dermseg {_name(words)}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _members(group: str) -> list[str]:
+    """List the commands of two words that begin with this one."""
+    return [name for name in COMMANDS if name.startswith(f"{group} ")]
+
+
+def _name(words: Sequence[str]) -> str:
+    """Join the words that name a command: one, or two in a group such as `data`."""
+    return " ".join(words[: 2 if words and _members(words[0]) else 1])
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in _HELP:
+        print(_help("COMMAND", list(COMMANDS)))
         return 0
     if words[0] in ("-V", "--version"):
         print(f"dermseg {__version__}")
         return 0
-    name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
-    rest = words[len(name.split()) :]
-    if name not in COMMANDS:
-        close = get_close_matches(" ".join(words[:2]), COMMANDS, n=1, cutoff=0.5)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        print(f"dermseg: no command '{name}'.{hint}\n\n{_help()}", file=sys.stderr)
-        return 2
-    try:
-        return COMMANDS[name][1](rest)
-    except DermsegError as error:
-        print(f"dermseg {name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"dermseg {name}: interrupted", file=sys.stderr)
-        return 130
+    name, members = _name(words), _members(words[0])
+    if name in COMMANDS:
+        return COMMANDS[name][1](words[len(name.split()) :])
+    if members and (len(words) == 1 or words[1] in _HELP):
+        print(_help(f"{words[0]} COMMAND", members))
+        return 0
+    close = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    print(f"dermseg: no command '{name}'.{hint}\n\n{_help('COMMAND', list(COMMANDS))}", file=sys.stderr)
+    return 2
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {line}" for name, (line, _) in COMMANDS.items()]
+def _help(command: str, names: Sequence[str]) -> str:
+    width = max(map(len, names))
+    lines = [f"  {name:<{width}}  {COMMANDS[name][0]}" for name in names]
     return "\n".join(
         [
-            "usage: dermseg COMMAND ...",
+            f"usage: dermseg {command} ...",
             "",
             "The border of a skin lesion in a dermoscopic image. A research tool, not a medical device.",
             "",
             "commands:",
             *lines,
             "",
-            "`dermseg COMMAND --help` explains a command; `dermseg --version` prints the version.",
+            f"`dermseg {command} --help` explains a command; `dermseg --version` prints the version.",
         ]
     )

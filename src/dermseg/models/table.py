@@ -1,5 +1,7 @@
 """The table that `dermseg models` prints."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -7,15 +9,20 @@ from dermseg.errors import ConfigError
 from dermseg.models.registry import list_models, model_info
 
 
-def print_models(pattern: str) -> None:
+def print_models(patterns: Sequence[str] = ()) -> None:
     """Print the networks whose name matches a wildcard pattern, with where each comes from.
+
+    Args:
+        patterns: Wildcard patterns such as `"*vm*"`; none for all networks.
 
     Raises:
         ConfigError: No name matches.
     """
-    names = list_models(pattern)
+    names = sorted({name for pattern in patterns or ["*"] for name in list_models(pattern)})
     if not names:
-        raise ConfigError(f"no network matches '{pattern}'; there are: {', '.join(list_models())}")
+        raise ConfigError(
+            f"no network matches {' or '.join(patterns)}; there are: {', '.join(list_models())}"
+        )
     table = Table("name", "year", "family", "parameters", "paper", "original code, its licence")
     for column in table.columns[4:]:
         column.overflow = "fold"

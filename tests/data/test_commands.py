@@ -1,0 +1,61 @@
+"""What the data commands print and return."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermseg.data.commands import check, prepare, synthesize
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    synthesize(tmp_path / "drawn [b]", 4, 32, 0)
+    capsys.readouterr()
+    return tmp_path / "drawn [b]"
+
+
+def test_synthesize_says_where_the_pairs_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    synthesize(tmp_path / "[new]", 3, 32, 0)
+    assert len(list((tmp_path / "[new]" / "images").iterdir())) == 3
+    assert f"3 pairs in {tmp_path}/[new]/images" in capsys.readouterr().out
+
+
+def test_check_of_a_sound_data_set(drawn: Path, capsys: pytest.CaptureFixture[str]):
+    assert check(str(drawn), "auto") == 0
+    assert "drawn [b]: 4 usable pairs" in capsys.readouterr().out
+
+
+def test_check_decodes_every_file_and_names_the_broken_ones(drawn: Path, capsys: pytest.CaptureFixture[str]):
+    images, masks = sorted((drawn / "images").iterdir()), sorted((drawn / "masks").iterdir())
+    whole = images[0].read_bytes()
+    images[0].write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.zeros((32, 32), bool)).save(masks[1])
+    masks[2].unlink()
+    assert check(str(drawn), "auto") == 3
+    printed = capsys.readouterr().out
+    assert "1 usable pairs" in printed
+    for path in (images[0], masks[1], images[2]):
+        assert f"{path} " in printed
+
+
+def test_masks_may_lie_elsewhere(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (drawn / "masks").rename(tmp_path / "elsewhere")
+    assert check(str(drawn / "images"), "auto", tmp_path / "elsewhere") == 0
+    assert "4 usable pairs" in capsys.readouterr().out
+
+
+def test_prepare_names_problems_and_says_where_the_cache_is(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    broken = sorted((drawn / "images").iterdir())[0]
+    broken.write_bytes(b"")
+    assert prepare(str(drawn), 16, "auto", None, tmp_path / "caches") == 1
+    printed = capsys.readouterr().out
+    assert f"{broken} is empty" in printed
+    said = re.search(r"3 pairs at 16 px in (.*)", printed)
+    assert said is not None
+    assert Path(said[1]).is_relative_to(tmp_path / "caches")
+    assert (Path(said[1]) / "index.json").is_file()
