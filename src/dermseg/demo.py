@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Mapping
 from importlib import resources
@@ -27,6 +28,7 @@ from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.statistics import Interval
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, outlined_thumbnail
 from dermseg.files import write_json, write_text
+from dermseg.inference.paths import printable
 from dermseg.inference.predict import predict
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import read_preset
@@ -36,6 +38,8 @@ IMAGES = 240
 SIZE = 128
 MARKER = "dermseg-demo.json"
 """Says that a folder is a demo's own, so that the next demo may replace it."""
+PARTS = ("data", "cache", "run", "evaluation", "predictions", "index.html")
+"""What a demo writes beside the marker."""
 _SHOWN = 4
 """Images shown from each end of the ranking."""
 
@@ -44,8 +48,8 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     """Draw, train, evaluate, predict, and write `out/index.html`.
 
     Args:
-        out: Folder for everything. What an earlier demo left there is replaced; a folder with anything else
-            in it is refused.
+        out: Folder for everything. What an earlier demo left there is replaced; a folder that holds files
+            but is no demo's is refused.
         seed: Seeds the images and the training.
 
     Returns:
@@ -71,17 +75,21 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     masks = {image.source: image.files.mask for image in predicted.images}
     page = out / "index.html"
     write_text(page, _page(trained, scored, masks))
-    console.print(f"\nOpen {page.resolve()}", highlight=False, soft_wrap=True)
+    console.print(f"\nOpen {page.resolve()}", markup=False, highlight=False, soft_wrap=True)
     return page
 
 
 def _make_room(out: Path) -> None:
-    """Empty the folder of an earlier demo."""
+    """Remove what an earlier demo left."""
     if out.exists() and not (out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))):
         raise ConfigError(f"{out} holds files that no demo wrote; choose another folder with --out")
-    if out.exists():
-        shutil.rmtree(out)
+    # First, so that a demo killed at any moment leaves a folder that the next one may use.
     write_json(out / MARKER, {"dermseg": __version__})
+    for name in PARTS:
+        if (out / name).is_dir() and not (out / name).is_symlink():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
 
 
 def _arguments(out: Path, seed: int) -> TrainArguments:
@@ -100,7 +108,9 @@ def _arguments(out: Path, seed: int) -> TrainArguments:
 def _page(trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) -> str:
     run = json.loads((trained.folder / "summary.json").read_text(encoding="utf-8"))
     ranked = scored.ranked()
-    shown = [*ranked[:_SHOWN], *ranked[-_SHOWN:]] if len(ranked) > 2 * _SHOWN else ranked
+    # An image whose second prediction failed has no outline to show.
+    drawn = [image for image in ranked if image.pair.image in masks]
+    shown = [*drawn[:_SHOWN], *drawn[-_SHOWN:]] if len(drawn) > 2 * _SHOWN else drawn
     template = Template(resources.files("dermseg").joinpath("demo.html").read_text(encoding="utf-8"))
     return template.substitute(
         lead=html.escape(_lead(run, len(ranked))),
@@ -164,10 +174,11 @@ def _embedded(png: bytes) -> str:
 
 
 def _commands(weights: Path) -> str:
+    file = shlex.quote(printable(weights))
     return "\n".join(
         [
             "# outline your own images with the network of this demo (expect little: it has seen no skin)",
-            f"dermseg predict PHOTOS --weights {weights}",
+            f"dermseg predict PHOTOS --weights {file}",
             "",
             "# train on ISIC 2018 Task 1, PH2, or any folder with images/ and masks/",
             "dermseg train --data DATA --preset fast --out runs/mine",
