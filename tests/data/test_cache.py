@@ -15,7 +15,7 @@ from PIL import Image
 
 from dermseg.data import building
 from dermseg.data import cache as module
-from dermseg.data.cache import default_directory, prepare
+from dermseg.data.cache import directory_for, prepare
 from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
 from dermseg.data.pairs import Pair
 from dermseg.errors import DataError
@@ -36,6 +36,16 @@ def make_pairs(folder: Path, count: int) -> list[Pair]:
         Image.fromarray(mask).save(pair.mask)
         pairs.append(pair)
     return pairs
+
+
+def find(directory: Path, name: str) -> Path:
+    """A file of the one cache in a directory."""
+    [path] = directory.glob(f"*/{name}")
+    return path
+
+
+def journaled(directory: Path) -> bool:
+    return any(path.stat().st_size for path in directory.glob("*/building.jsonl"))
 
 
 @pytest.fixture
@@ -127,15 +137,34 @@ class TestReuse:
         assert cache.identifiers == tuple(pair.identifier for pair in chosen)
         assert cache.images.shape == (7, size, size, 3)
 
+    def test_a_cache_in_use_outlives_a_change_of_the_files(self, tmp_path, pairs):
+        before = prepare(pairs, SIZE, tmp_path / "cache")
+        Image.new("RGB", (30, 23), "red").save(pairs[3].image)
+        prepare(pairs, SIZE, tmp_path / "cache")
+        # Mapped only now, as worker processes do.
+        expected = resize_image(read_image(pairs[2].image), SIZE)
+        np.testing.assert_array_equal(before.images[2], expected)
+        assert not (before.images[3] == [255, 0, 0]).all()
+
+    def test_a_folder_is_the_same_however_it_is_written(self, tmp_path, pairs, decoded, monkeypatch):
+        prepare(pairs, SIZE, tmp_path / "cache")
+        monkeypatch.chdir(tmp_path)
+        relative = [
+            Pair(pair.identifier, *(Path("cache/../data") / path.name for path in (pair.image, pair.mask)))
+            for pair in pairs
+        ]
+        prepare(relative, SIZE, tmp_path / "cache")
+        assert len(decoded) == 7
+
     def test_damaged_index_is_built_anew(self, tmp_path, pairs):
         prepare(pairs, SIZE, tmp_path / "cache")
-        (tmp_path / "cache" / "index.json").write_text("{")
+        find(tmp_path / "cache", "index.json").write_text("{")
         assert len(prepare(pairs, SIZE, tmp_path / "cache").identifiers) == 7
 
     @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
     def test_damaged_pixels_are_built_anew(self, tmp_path, pairs, name):
         expected = np.array(prepare(pairs, SIZE, tmp_path / "cache").images)
-        with (tmp_path / "cache" / name).open("r+b") as file:
+        with find(tmp_path / "cache", name).open("r+b") as file:
             file.truncate(500)
         np.testing.assert_array_equal(prepare(pairs, SIZE, tmp_path / "cache").images, expected)
 
@@ -143,7 +172,7 @@ class TestReuse:
 class TestInterruption:
     def interrupt(self, directory: Path, pairs: list[Pair], monkeypatch, after: int) -> None:
         """Build until `after` pairs are written, then fail as Ctrl-C does."""
-        decode_all = building._decoded
+        decode_all = building.decoded
 
         def cut(*arguments):
             for number, result in enumerate(decode_all(*arguments)):
@@ -152,10 +181,10 @@ class TestInterruption:
                 yield result
 
         with monkeypatch.context() as patch:
-            patch.setattr(building, "_decoded", cut)
+            patch.setattr(building, "decoded", cut)
             with pytest.raises(KeyboardInterrupt):
                 prepare(pairs, SIZE, directory)
-        assert not (directory / "index.json").exists()
+        assert not list(directory.glob("*/index.json"))
 
     @pytest.mark.parametrize("after", [0, 1, 5])
     def test_goes_on_from_the_last_pair(self, tmp_path, pairs, decoded, monkeypatch, after):
@@ -169,12 +198,13 @@ class TestInterruption:
         np.testing.assert_array_equal(cache.images, expected.images[1:])
         np.testing.assert_array_equal(cache.masks, expected.masks[1:])
 
-    def test_torn_writes_are_dropped(self, tmp_path, pairs, monkeypatch):
+    @pytest.mark.parametrize("damage", [b'{"identifier": "p3", "hei', b"\0\xff{\n{}}\n"])
+    def test_torn_writes_are_dropped(self, tmp_path, pairs, monkeypatch, damage):
         expected = prepare(pairs, SIZE, tmp_path / "whole")
         directory = tmp_path / "cache"
         self.interrupt(directory, pairs, monkeypatch, 3)
-        for name, torn in (("images.npy", b"\7" * 1000), ("building.jsonl", b'{"identifier": "p3", "hei')):
-            with (directory / name).open("ab") as file:
+        for name, torn in (("images.npy", b"\7" * 1000), ("building.jsonl", damage)):
+            with find(directory, name).open("ab") as file:
                 file.write(torn)
         cache = prepare(pairs, SIZE, directory)
         np.testing.assert_array_equal(cache.images, expected.images)
@@ -183,13 +213,13 @@ class TestInterruption:
     def test_lost_pixels_begin_again(self, tmp_path, pairs, decoded, monkeypatch):
         """After a power failure the journal may have reached the disk when the pixels had not."""
         self.interrupt(tmp_path / "cache", pairs, monkeypatch, 3)
-        with (tmp_path / "cache" / "masks.npy").open("r+b") as file:
+        with find(tmp_path / "cache", "masks.npy").open("r+b") as file:
             file.truncate(200)
         decoded.clear()
         prepare(pairs, SIZE, tmp_path / "cache")
         assert len(decoded) == 7
 
-    def test_other_files_begin_again(self, tmp_path, pairs, decoded, monkeypatch):
+    def test_other_files_begin_for_themselves(self, tmp_path, pairs, decoded, monkeypatch):
         self.interrupt(tmp_path / "cache", pairs, monkeypatch, 3)
         decoded.clear()
         prepare(pairs[1:], SIZE, tmp_path / "cache")
@@ -210,14 +240,13 @@ class TestInterruption:
         (tmp_path / "pairs").write_bytes(pickle.dumps(pairs))
         directory = tmp_path / "cache"
         process = subprocess.Popen([sys.executable, "-c", script, tmp_path / "pairs", directory])
-        journal = directory / "building.jsonl"
         deadline = time.monotonic() + 30
-        while not (journal.exists() and journal.stat().st_size) and time.monotonic() < deadline:
+        while not journaled(directory) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.kill()
         process.wait()
-        assert journal.stat().st_size
-        assert not (directory / "index.json").exists()
+        assert journaled(directory)
+        assert not list(directory.glob("*/index.json"))
         assert len(prepare(pairs, SIZE, directory).identifiers) == 7
 
 
@@ -258,12 +287,13 @@ def test_pickle_holds_no_pixels(tmp_path, pairs):
 
 def test_index_records_how_it_was_made(tmp_path, pairs):
     prepare(pairs, SIZE, tmp_path / "cache")
-    index = json.loads((tmp_path / "cache" / "index.json").read_text())
+    index = json.loads(find(tmp_path / "cache", "index.json").read_text())
     assert (index["version"], index["size"], index["geometry"]) == (module.VERSION, SIZE, "squash")
 
 
-def test_default_directory_tells_data_sets_and_sizes_apart(tmp_path, monkeypatch):
+def test_folders_tell_data_sets_and_sizes_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    folders = {default_directory(tmp_path / part / "ph2", size) for part in "ab" for size in (128, 256)}
+    folders = {directory_for(tmp_path / part / "ph2", size) for part in "ab" for size in (128, 256)}
     assert len(folders) == 4
+    assert directory_for(tmp_path / "ph2", 8, Path("mine")).parent == Path("mine")
     assert all(folder.parent == tmp_path / "xdg" / "dermseg" / "data" for folder in folders)

@@ -108,8 +108,8 @@ class TestProblems:
 
     def test_mask_of_another_size(self, folder):
         draw(folder / "images" / "x.png", (6, 4))
-        draw(folder / "masks" / "x.png", (4, 6), "L")
-        assert problems(folder) == {"x.png": "is 4 x 6 pixels but its image is 6 x 4; export it at that size"}
+        draw(folder / "masks" / "x.png", (5, 6), "L")
+        assert problems(folder) == {"x.png": "is 5 x 6 pixels but its image is 6 x 4; export it at that size"}
 
     def test_unreadable(self, folder):
         for name in ("zero", "text", "loop"):

@@ -1,7 +1,7 @@
 """Building a cache: pairs decoded in parallel and written row by row, so that a killed build can go on.
 
-While a cache is built, `building.json` says from which files, and `building.jsonl` gets one line for every
-pair done, after its pixels were written. The index is written last.
+While a cache is built, `building.jsonl` gets one line for every pair done, after its pixels were written. The
+index is written last.
 """
 
 import io
@@ -12,6 +12,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
-from dermseg.data.pairs import Pair, reason_of, size_mismatch
+from dermseg.data.pairs import Pair, Problem, reason_of, size_mismatch
 from dermseg.errors import DataError
 from dermseg.files import write_json
 
@@ -34,9 +35,8 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
 
     Args:
         pairs: Pairs to decode.
-        plan: What the cache is made from and how; its `size` is the side in pixels. An interrupted build goes
-            on only under the same plan.
-        directory: Folder of the cache.
+        plan: What the cache is made from and how; its `size` is the side in pixels.
+        directory: Folder of the cache, used under this plan alone.
         workers: Number of decoding threads.
         progress: Show a progress bar.
 
@@ -44,7 +44,7 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
         DataError: The disk has too little space.
     """
     size: int = plan["size"]
-    done = _resume(plan, directory)
+    done = _resume(size, directory)
     _check_space(directory, size, len(pairs) - len(done))
     with (
         (directory / "images.npy").open("r+b") as images,
@@ -58,7 +58,7 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
             file.truncate(_file_size(len(good(done)), shape))
             file.seek(0, os.SEEK_END)
         task = bar.add_task(f"Preparing {size} px", total=len(pairs), completed=len(done))
-        for entry, image, mask in _decoded(pairs[len(done) :], size, workers):
+        for entry, image, mask in decoded(pairs[len(done) :], size, workers):
             if image is not None and mask is not None:
                 images.write(image.data)
                 masks.write(mask.data)
@@ -75,35 +75,42 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
             os.fsync(file.fileno())
     write_json(directory / "index.json", {**plan, "entries": done})
     (directory / "building.jsonl").unlink()
-    (directory / "building.json").unlink()
 
 
-def _resume(plan: dict[str, Any], directory: Path) -> list[Entry]:
-    """Read which pairs an interrupted build of the same plan has done; otherwise begin a new build."""
-    size: int = plan["size"]
+def _resume(size: int, directory: Path) -> list[Entry]:
+    """Read which pairs an interrupted build has done; where nothing is left of one, begin a new build."""
     journal = directory / "building.jsonl"
-    if read_json(directory / "building.json") == plan and journal.exists():
-        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-        # The last line may be cut off.
-        whole = [line for line in lines if line.endswith("\n")]
-        done: list[Entry] = [json.loads(line) for line in whole]
+    if journal.exists():
+        done = _entries(journal.read_bytes())
         if has_rows(directory, len(good(done)), size):
-            journal.write_text("".join(whole), encoding="utf-8")
+            journal.write_text("".join(json.dumps(entry) + "\n" for entry in done), encoding="utf-8")
             return done
     # New files, not emptied ones: another process may still have the old ones mapped.
-    for name in ("index.json", "building.json", "building.jsonl", "images.npy", "masks.npy"):
+    for name in ("index.json", "building.jsonl", "images.npy", "masks.npy"):
         (directory / name).unlink(missing_ok=True)
     (directory / "images.npy").write_bytes(_header(0, (size, size, 3)))
     (directory / "masks.npy").write_bytes(_header(0, (size, size)))
     journal.touch()
-    write_json(directory / "building.json", plan)
     return []
 
 
-def _decoded(
+def _entries(journal: bytes) -> list[Entry]:
+    """Parse the lines of a journal up to the first that is damaged or cut off."""
+    done: list[Entry] = []
+    with suppress(ValueError):
+        for line in journal.splitlines():
+            done.append(json.loads(line))
+    return done
+
+
+def decoded(
     pairs: Sequence[Pair], size: int, workers: int
 ) -> Iterator[tuple[Entry, NDArray[np.uint8] | None, NDArray[np.uint8] | None]]:
-    """Decode pairs in parallel and yield them in order, with few in memory at a time."""
+    """Decode pairs in parallel and yield them in order, with few in memory at a time.
+
+    Yields:
+        What became of the pair; its image (size, size, 3) and its mask (size, size), None if it is at fault.
+    """
     with ThreadPoolExecutor(workers) as pool:
         remaining = iter(pairs)
         waiting = deque(pool.submit(_decode, pair, size) for pair in islice(remaining, 4 * workers))
@@ -135,12 +142,22 @@ def _decode(pair: Pair, size: int) -> tuple[Entry, NDArray[np.uint8] | None, NDA
 
 
 def _fault(pair: Pair, path: Path, reason: str) -> Entry:
-    return {"identifier": pair.identifier, "path": str(path), "reason": reason}
+    return {"identifier": pair.identifier, "path": str(path.absolute()), "reason": reason}
 
 
 def good(entries: Iterable[Entry]) -> list[Entry]:
     """Choose the entries of pairs that were decoded; each has a row, in this order."""
     return [entry for entry in entries if "height" in entry]
+
+
+def faults(entries: Iterable[Entry]) -> list[Problem]:
+    """Choose the entries of pairs that could not be decoded, as problems."""
+    return [Problem(Path(entry["path"]), entry["reason"]) for entry in entries if "path" in entry]
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use: as many threads decode."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _header(rows: int, shape: tuple[int, ...]) -> bytes:
@@ -166,15 +183,6 @@ def has_rows(directory: Path, rows: int, size: int) -> bool:
         (directory / name).exists() and (directory / name).stat().st_size >= _file_size(rows, shape)
         for name, shape in shapes.items()
     )
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None if there is no file, or it holds something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _check_space(directory: Path, size: int, count: int) -> None:

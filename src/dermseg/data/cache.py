@@ -5,6 +5,7 @@ without it is not a cache; how one is built is in `dermseg.data.building`.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from dermseg.data.building import build, good, has_rows, read_json
+from dermseg.data.building import build, faults, good, has_rows, usable_cores
 from dermseg.data.pairs import Pair, Problem, listing
 from dermseg.errors import DataError
+from dermseg.files import read_json
 
 VERSION = 1
 """Raised when the contents of a cache change meaning; caches of other versions are built anew."""
@@ -51,16 +53,21 @@ class Cache:
         return {key: value for key, value in self.__dict__.items() if key not in {"images", "masks"}}
 
 
-def default_directory(data: Path, size: int) -> Path:
-    """Name the cache folder of a data set at a size, below the user's cache folder.
+def default_root() -> Path:
+    """Name the folder for caches and drawn images: below the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dermseg" / "data"
+
+
+def directory_for(data: Path, size: int, root: Path | None = None) -> Path:
+    """Name the folder for the caches of a data set at a size.
 
     Args:
-        data: Folder of the data set (or any path that stands for it).
+        data: Folder of the data set.
         size: Side of the cached images in pixels.
+        root: Folder for the caches of all data sets; by default `default_root()`.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    key = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
-    return root / "dermseg" / "data" / f"{data.resolve().name}-{key}-{size}px"
+    resolved = data.resolve()
+    return (root or default_root()) / f"{resolved.name}-{_digest(str(resolved))}-{size}px"
 
 
 def prepare(
@@ -70,15 +77,16 @@ def prepare(
     workers: int | None = None,
     progress: bool = False,
 ) -> Cache:
-    """Give the cache of the pairs at a size: the one in `directory` if it is up to date, or a new one.
+    """Give the cache of the pairs at a size: the one in `directory` if there is one, or a new one.
 
-    A cache is up to date when it was made from the same files, unchanged in size and modification time.
-    Two processes may call this at once; the second waits for the first.
+    Every state of the files (their paths, sizes and modification times) has a folder of its own, so that a
+    cache that a training has mapped is never overwritten. Those of earlier states are left; delete them by
+    hand when nothing trains on them. Two processes may call this at once; the second waits for the first.
 
     Args:
         pairs: Pairs to decode. Those with a broken file or an empty mask are left out and reported.
         size: Side of the cached images in pixels; the whole frame is squashed to a square.
-        directory: Folder of the cache; the data set itself is not written to.
+        directory: Gets the folder of the cache; the data set itself is not written to.
         workers: Decoding threads (Pillow decodes outside Python's lock); None for one per usable core.
         progress: Show a progress bar.
 
@@ -91,12 +99,13 @@ def prepare(
         "geometry": "squash",
         "sources": [_source(pair) for pair in pairs],
     }
+    directory = directory / _digest(json.dumps(plan))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / "lock"):
             cache = _load(directory, plan)
             if cache is None:
-                build(pairs, plan, directory, workers or _cores(), progress)
+                build(pairs, plan, directory, workers or usable_cores(), progress)
                 cache = _load(directory, plan)
     except OSError as error:
         raise DataError(
@@ -117,22 +126,24 @@ def _load(directory: Path, plan: dict[str, Any]) -> Cache | None:
     usable = good(index["entries"])
     if not has_rows(directory, len(usable), index["size"]):
         return None
-    problems = [
-        Problem(Path(entry["path"]), entry["reason"]) for entry in index["entries"] if "path" in entry
-    ]
     return Cache(
         directory=directory,
         size=index["size"],
         identifiers=tuple(entry["identifier"] for entry in usable),
         original_sizes=tuple((entry["height"], entry["width"]) for entry in usable),
-        problems=tuple(problems),
+        problems=tuple(faults(index["entries"])),
     )
 
 
 def _source(pair: Pair) -> list[str | int]:
     """Fingerprint the files of a pair; compared as JSON, so made of what JSON keeps."""
     image, mask = _stamp(pair.image), _stamp(pair.mask)
-    return [pair.identifier, str(pair.image), *image, str(pair.mask), *mask]
+    return [pair.identifier, str(pair.image.resolve()), *image, str(pair.mask.resolve()), *mask]
+
+
+def _digest(text: str) -> str:
+    # Names of files need not be valid Unicode.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -147,10 +158,6 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _mapped(path: Path) -> NDArray[np.uint8]:
     mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return mapped
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _summary(problems: Iterable[Problem]) -> str:

@@ -1,50 +1,47 @@
 """What `dermseg data check | prepare | synthesize` do and print."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 
-from dermseg.data import cache
-from dermseg.data.pairs import Problem
+from dermseg.data import cache as caches
+from dermseg.data.building import decoded, faults, usable_cores
+from dermseg.data.pairs import problem_lines
 from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import synthetic_collection
 
-_LISTED = 20
-"""Problems printed one by one; more are counted."""
+
+def check(path: str, layout: str, masks: Path | None = None) -> int:
+    """Decode every pair, print how many are usable and every file that is not; return the number of those."""
+    collection = read_collection(Path(path), layout, masks)
+    count = len(collection.pairs)
+    # Only whether they can be decoded matters, so the least is kept of them.
+    results = track(decoded(collection.pairs, 1, usable_cores()), f"Decoding {count:,} pairs", total=count)
+    problems = [*collection.problems, *faults([entry for entry, _, _ in results])]
+    usable = count - (len(problems) - len(collection.problems))
+    _print(f"{collection.name}: {usable:,} usable pairs, {len(problems):,} problems")
+    for line in problem_lines(problems, limit=len(problems)):
+        _print(f"  {line}")
+    return len(problems)
 
 
-def check(path: str, layout: str) -> int:
-    """Print the number of pairs and every file that cannot be used; return the number of the latter."""
-    collection = read_collection(Path(path), layout)
-    _print(
-        f"{collection.name}: {len(collection.pairs):,} usable pairs, {len(collection.problems):,} problems"
-    )
-    _print_problems(collection.problems, listed=len(collection.problems))
-    return len(collection.problems)
-
-
-def prepare(path: str, size: int, layout: str, out: Path | None) -> int:
+def prepare(path: str, size: int, layout: str, masks: Path | None, cache: Path | None) -> int:
     """Build the cache of a data set and say where it is; return the number of files that cannot be used."""
-    collection = read_collection(Path(path), layout)
-    directory = out or cache.default_directory(Path(path), size)
-    prepared = cache.prepare(collection.pairs, size, directory, progress=True)
-    _print_problems([*collection.problems, *prepared.problems], _LISTED)
-    _print(f"{len(prepared.identifiers):,} pairs at {size} px in {directory}")
-    return len(collection.problems) + len(prepared.problems)
+    collection = read_collection(Path(path), layout, masks)
+    directory = caches.directory_for(Path(path), size, cache)
+    prepared = caches.prepare(collection.pairs, size, directory, progress=True)
+    problems = [*collection.problems, *prepared.problems]
+    for line in problem_lines(problems):
+        _print(f"  {line}")
+    _print(f"{len(prepared.identifiers):,} pairs at {size} px in {prepared.directory}")
+    return len(problems)
 
 
 def synthesize(out: Path, count: int, size: int, seed: int) -> None:
     """Draw synthetic pairs and say where they are."""
     synthetic_collection(out, count, size, seed)
     _print(f"{count:,} pairs in {out / 'images'} and {out / 'masks'}")
-
-
-def _print_problems(problems: Sequence[Problem], listed: int) -> None:
-    for problem in problems[:listed]:
-        _print(f"  {problem.path} {problem.reason}")
-    if len(problems) > listed:
-        _print(f"  and {len(problems) - listed:,} more; `dermseg data check` lists all")
 
 
 def _print(line: str) -> None:

@@ -1,8 +1,8 @@
 """What a data set is here: images and masks paired by identifier, and a list of what could not be paired."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Collection:
     name: str
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...] = ()
+    sides: Mapping[str, str] = field(default_factory=dict)
+    """Side of a split (train, validation, test) of each identifier, where the data set's makers chose it."""
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -66,6 +68,14 @@ def listing(names: Sequence[str], limit: int = 5) -> str:
     """Write names for a message: the first few, and how many more there are."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
+
+
+def problem_lines(problems: Sequence[Problem], limit: int = 20) -> list[str]:
+    """Write problems one a line: the first few, and how many more there are."""
+    lines = [f"{problem.path} {problem.reason}" for problem in problems[:limit]]
+    if len(problems) > limit:
+        lines.append(f"and {len(problems) - limit:,} more; `dermseg data check` lists all")
+    return lines
 
 
 def identifier_of(path: Path, endings: Iterable[str] = ()) -> str:
@@ -145,7 +155,9 @@ def _header_problems(image: Path, mask: Path) -> list[Problem]:
 
 def size_mismatch(image: tuple[int, int], mask: tuple[int, int]) -> str:
     """Say that a mask (height, width) does not fit its image (height, width)."""
-    return f"is {mask[1]} x {mask[0]} pixels but its image is {image[1]} x {image[0]}; export it at that size"
+    sizes = f"is {mask[1]} x {mask[0]} pixels but its image is {image[1]} x {image[0]}"
+    turned = " (turned on its side: does only the image have an EXIF orientation?)"
+    return f"{sizes}{turned if mask == image[::-1] else ''}; export it at that size"
 
 
 def reason_of(error: DataError, path: Path) -> str:

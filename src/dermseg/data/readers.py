@@ -14,17 +14,17 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "groundtruth", "ground_truth", "gt")
 """Names of the two sub-folders of the `folder` layout, whatever their case."""
 
-ISIC2018_PARTS = tuple(
-    (f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth")
-    for part in ("Training", "Validation", "Test")
-)
-"""Official folders of images and masks."""
+ISIC2018_PARTS = {
+    side: (f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth")
+    for side, part in (("train", "Training"), ("validation", "Validation"), ("test", "Test"))
+}
+"""Official folders of images and masks, by the side of a split they are meant for."""
 
 PH2_IMAGES = "PH2 Dataset images"
 
 
-def read_collection(path: Path, layout: str = "auto") -> Collection:
-    """Read the pairs of a data set folder.
+def read_collection(path: Path, layout: str = "auto", masks: Path | None = None) -> Collection:
+    """Read the pairs of a data set folder, or of a folder of images and one of masks.
 
     Only headers are read, which is quick; `dermseg.data.cache.prepare` decodes the pixels and reports the
     files that turn out to be broken.
@@ -33,19 +33,25 @@ def read_collection(path: Path, layout: str = "auto") -> Collection:
         path: Folder of the data set.
         layout: `isic2018_task1` (official folders; all parts that are there), `ph2` (official folders with
             BMP files, or flat `images` and `masks`), `folder` (any `images` and `masks`), or `auto`.
+        masks: Folder of the masks; `path` is then the folder of the images itself, and has no layout.
 
     Returns:
         The pairs, and the problems of everything left out.
 
     Raises:
         ConfigError: The layout is unknown.
-        DataError: The folder is missing, fits no layout, or has no usable pair.
+        DataError: A folder is missing, fits no layout, or has no usable pair.
     """
     if layout not in {"auto", *_READERS}:
         raise ConfigError(f"Unknown layout {layout!r}; choose auto, {', '.join(_READERS)}.")
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give the folder of a data set. {_EXPECTED}")
-    collection = _READERS[detect_layout(path) if layout == "auto" else layout](path)
+    if masks is None:
+        collection = _READERS[detect_layout(path) if layout == "auto" else layout](path)
+    elif masks.is_dir():
+        collection = read_folders(path, masks, name=path.resolve().name)
+    else:
+        raise DataError(f"masks: {masks} is not a folder; give the folder of the masks.")
     if not collection.pairs:
         found = [f"{problem.path.name} {problem.reason}" for problem in collection.problems]
         raise DataError(
@@ -60,9 +66,10 @@ def detect_layout(path: Path) -> str:
     Raises:
         DataError: The folder fits no layout.
     """
-    if any((path / images).is_dir() for images, _ in ISIC2018_PARTS):
+    if any((path / images).is_dir() for images, _ in ISIC2018_PARTS.values()):
         return "isic2018_task1"
-    if (path / PH2_IMAGES).is_dir() or any(_ph2_folders(path)):
+    nested = ((folder / f"{folder.name}_Dermoscopic_Image").is_dir() for folder in _ph2_folders(path))
+    if (path / PH2_IMAGES).is_dir() or any(nested):
         return "ph2"
     images, masks = _subfolder(path, IMAGE_FOLDERS), _subfolder(path, MASK_FOLDERS)
     if images and masks:
@@ -72,14 +79,21 @@ def detect_layout(path: Path) -> str:
 
 
 def read_folders(images: Path, masks: Path, name: str = "folder") -> Collection:
-    """Read a folder of images and a folder of masks; a mask's name may have one of `MASK_ENDINGS`.
+    """Read a folder of images and a folder of masks.
 
     Args:
         images: Folder of the images.
-        masks: Folder of the masks; files in both folders are matched by identifier.
+        masks: Folder of the masks. A mask has the name of its image, alone or with one of `MASK_ENDINGS`.
         name: Name of the collection.
     """
-    pairs, problems = match(_identified(images), _identified(masks, MASK_ENDINGS))
+    image_files = list(_identified(images))
+    known = {identifier for identifier, _ in image_files}
+    # The name of an image may itself end like a mask's.
+    mask_files = [
+        (whole if whole in known else identifier_of(path, MASK_ENDINGS), path)
+        for whole, path in _identified(masks)
+    ]
+    pairs, problems = match(image_files, mask_files)
     return Collection(name, tuple(pairs), tuple(problems))
 
 
@@ -87,29 +101,36 @@ def _read_isic2018(path: Path) -> Collection:
     images: list[tuple[str, Path]] = []
     masks: list[tuple[str, Path]] = []
     problems: list[Problem] = []
-    for image_name, mask_name in ISIC2018_PARTS:
+    sides: dict[str, str] = {}
+    for side, (image_name, mask_name) in ISIC2018_PARTS.items():
         image_folder, mask_folder = path / image_name, path / mask_name
         if image_folder.is_dir() and mask_folder.is_dir():
-            images += _identified(image_folder)
+            found = list(_identified(image_folder))
+            images += found
+            sides |= {identifier: side for identifier, _ in found}
             masks += _identified(mask_folder, ("_segmentation",))
         elif image_folder.is_dir():
             problems.append(Problem(image_folder, f"has no masks: {mask_folder.name} is not beside it"))
         elif mask_folder.is_dir():
             problems.append(Problem(mask_folder, f"has no images: {image_folder.name} is not beside it"))
     pairs, unmatched = match(images, masks)
-    return Collection("isic2018_task1", tuple(pairs), (*problems, *unmatched))
+    return Collection("isic2018_task1", tuple(pairs), (*problems, *unmatched), sides)
 
 
 def _read_ph2(path: Path) -> Collection:
     root = path / PH2_IMAGES if (path / PH2_IMAGES).is_dir() else path
     images: list[tuple[str, Path]] = []
     masks: list[tuple[str, Path]] = []
+    problems: list[Problem] = []
     for folder in _ph2_folders(root):
-        images += _identified(folder / f"{folder.name}_Dermoscopic_Image")
+        image_folder = folder / f"{folder.name}_Dermoscopic_Image"
+        if not image_folder.is_dir():
+            problems.append(Problem(folder, f"has no folder {image_folder.name}; fetch it again"))
+        images += _identified(image_folder)
         masks += _identified(folder / f"{folder.name}_lesion", ("_lesion",))
     if images or masks:
-        pairs, problems = match(images, masks)
-        return Collection("ph2", tuple(pairs), tuple(problems))
+        pairs, unmatched = match(images, masks)
+        return Collection("ph2", tuple(pairs), (*problems, *unmatched))
     flat = _read_images_and_masks(path)
     return Collection("ph2", flat.pairs, flat.problems)
 
@@ -129,7 +150,7 @@ _READERS: dict[str, Callable[[Path], Collection]] = {
 
 _EXPECTED = (
     "Expected sub-folders images and masks, or the official folders of ISIC 2018 Task 1 "
-    f"({ISIC2018_PARTS[0][0]}, {ISIC2018_PARTS[0][1]}) or of PH2 ({PH2_IMAGES})."
+    f"({', '.join(ISIC2018_PARTS['train'])}) or of PH2 ({PH2_IMAGES})."
 )
 
 
@@ -156,11 +177,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _ph2_folders(path: Path) -> Iterator[Path]:
-    return (
-        folder
-        for folder in _visible(path)
-        if folder.name.startswith("IMD") and (folder / f"{folder.name}_Dermoscopic_Image").is_dir()
-    )
+    return (folder for folder in _visible(path) if folder.name.startswith("IMD") and folder.is_dir())
 
 
 def _subfolder(path: Path, names: tuple[str, ...]) -> Path | None:

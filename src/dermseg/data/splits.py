@@ -51,7 +51,7 @@ class Split:
     def checksum(self) -> str:
         """SHA-256 (hexadecimal) over the sides, each with its sorted identifiers, one a line."""
         lines = [line for side in SIDES for line in (f"[{side}]", *sorted(getattr(self, side)))]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
     def check(self, identifiers: Iterable[str]) -> None:
         """Check that the data have every identifier of the split; they may have more.
@@ -226,7 +226,7 @@ def _shuffled_units(
         unit_of.update(dict.fromkeys(merged, tuple(merged)))
 
     def rank(unit: tuple[str, ...]) -> str:
-        return hashlib.sha256(f"{seed}/{unit[0]}".encode()).hexdigest()
+        return hashlib.sha256(f"{seed}/{unit[0]}".encode("utf-8", "surrogatepass")).hexdigest()
 
     return sorted(set(unit_of.values()), key=rank)
 

@@ -5,7 +5,6 @@ light, and absorbances add. Melanin near the surface looks brown, melanin deeper
 exercise a segmenter, not to stand for patients: scores on these images say nothing about real ones.
 """
 
-import json
 import math
 import re
 from pathlib import Path
@@ -18,7 +17,7 @@ from scipy import ndimage
 from dermseg.data.artefacts import FloatArray, add_bubbles, add_hair, add_ruler, add_vignette
 from dermseg.data.pairs import Collection, Pair
 from dermseg.errors import ConfigError
-from dermseg.files import replacing, write_json
+from dermseg.files import read_json, replacing, write_json
 
 VERSION = 1
 """Raised when the same seed draws other pictures; folders of other versions are drawn anew."""
@@ -49,7 +48,7 @@ def synthetic_collection(directory: Path, count: int, size: int, seed: int) -> C
         raise ConfigError(f"count={count} must be at least 1 and size={size} at least {_MINIMUM_SIZE}.")
     label = directory / "synthetic.json"
     wanted = {"version": VERSION, "size": size, "seed": seed}
-    if not label.exists() or json.loads(label.read_text(encoding="utf-8")) != wanted:
+    if read_json(label) != wanted:
         _remove_drawn(directory)
         write_json(label, wanted)
     pairs = []
