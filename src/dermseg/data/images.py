@@ -1,13 +1,15 @@
-"""Image and mask files as arrays, whatever Pillow can open, and the one resize that everything shares."""
+"""Image and mask files as arrays, and the one resize that everything shares."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dermseg.errors import DataError
 
@@ -15,7 +17,7 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"}
     | {".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
-"""Lower-case endings of the files taken for images."""
+"""Lower-case endings of the files taken for images; files are opened if they have one of these formats."""
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused (Pillow's own limit): a tiny file can unpack to more memory than there is."""
@@ -27,6 +29,16 @@ MIN_CONTRAST = 64
 """Smallest distance, in grey levels, between the darkest and the lightest of a mask of many levels."""
 
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its EXIF orientation."""
 _SIDEWAYS = {5, 6, 7, 8}
 
 
@@ -38,7 +50,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Of a file with several frames the first is read.
 
     Args:
-        path: Any file that Pillow opens.
+        path: A file of any format in `IMAGE_SUFFIXES`.
 
     Returns:
         Array (height, width, 3), uint8.
@@ -47,7 +59,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         DataError: The file is missing, unreadable, truncated, too large or of an unknown colour space.
     """
     with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         if upright.mode.startswith(("I", "F")):
             grey = _eight_bits(np.asarray(upright), path)
             return np.repeat(grey[:, :, None], 3, axis=2)
@@ -64,7 +76,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
       least `MIN_CONTRAST` levels. Otherwise the file is a photograph or a map of several classes.
 
     Args:
-        path: Any file that Pillow opens. Transparency is ignored.
+        path: A file of any format in `IMAGE_SUFFIXES`. Transparency is ignored.
 
     Returns:
         Array (height, width), bool.
@@ -73,7 +85,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         DataError: The file cannot be read, or is not a mask.
     """
     with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         single = upright.mode == "1" or upright.mode.startswith(("L", "I", "F"))
         # A 16-bit mask may hold 0 and 1, so greys are not scaled to 8 bits here.
         values = (
@@ -81,6 +93,8 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         )
         grey: NDArray[Any] = _rgb(upright).max(axis=2) if values is None else values
     low, high = float(grey.min()), float(grey.max())
+    if not np.isfinite(low + high):
+        raise DataError(f"{path} is not a mask: it holds values that are not numbers; export it again.")
     if low == high:
         return np.full(grey.shape, high > 0)
     if np.all((grey == low) | (grey == high)):
@@ -99,7 +113,7 @@ def read_size(path: Path) -> tuple[int, int]:
         # Pillow turns the size of a TIFF itself. It searches a whole PNG for EXIF that may follow the pixels;
         # EXIF that comes first is in `info`.
         searched = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-        sideways = searched and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+        sideways = searched and _orientation(image) in _SIDEWAYS
         width, height = image.size
     return (width, height) if sideways else (height, width)
 
@@ -136,21 +150,49 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise DataError(f"{path} does not exist (or is a broken link); check the path.")
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); fetch or export the file again.")
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            # Pillow warns from half the size on.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path, formats=_formats())
+        with opened as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
-    except DataError:
+    except (DataError, MemoryError):
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read by this user; change its permissions.") from error
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{path} is too large: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller first."
         ) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not an image that Pillow can read; export it as PNG or JPEG.") from error
+        raise DataError(f"{path} is not an image of a known format; export it as PNG or JPEG.") from error
     except Exception as error:
         # Format parsers trip over hostile bytes with any exception there is (struct, zlib, index, ...).
         raise DataError(f"{path} cannot be read ({error}); fetch or export the file again.") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are opened; for some of the others it starts programs (EPS)."""
+    names = {name for suffix, name in Image.registered_extensions().items() if suffix in IMAGE_SUFFIXES}
+    return tuple(sorted(names))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Pillow turns a TIFF itself, while loading it.
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        # Damaged metadata, which the parser meets with any exception, says nothing about the pixels.
+        return 1
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
