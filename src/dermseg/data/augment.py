@@ -64,7 +64,9 @@ def augment(
     grid = _grid(_geometry(draws[:, :6], augmentation).to(images.device), images.shape[2], images.shape[3])
     moved = F.grid_sample(images.float(), grid, "bilinear", "reflection", align_corners=False)
     moved_masks = F.grid_sample(masks.float(), grid, "nearest", "reflection", align_corners=False)
-    coloured = _colour(moved, draws[:, 6:].to(images.device), augmentation)
+    # bfloat16 has 8 bits of precision, too few for a sum of channels that is rounded to 8 bits again.
+    with torch.autocast(images.device.type, enabled=False):
+        coloured = _colour(moved, draws[:, 6:].to(images.device), augmentation)
     return coloured.round_().clamp_(0, 255).to(images.dtype), moved_masks.to(masks.dtype)
 
 
@@ -80,7 +82,8 @@ def _geometry(draws: Tensor, augmentation: Augmentation) -> Tensor:
 
     Columns: mirror, turn upside down, angle, zoom, shift along x, shift along y. Places are in [-1, 1].
     """
-    mirror, flip = draws[:, :2].sign().unbind(dim=1) if augmentation.mirror else torch.ones(2, len(draws))
+    signs = torch.where(draws[:, :2] < 0, -1.0, 1.0) if augmentation.mirror else torch.ones(len(draws), 2)
+    mirror, flip = signs.unbind(dim=1)
     angle = draws[:, 2] * math.radians(augmentation.rotation)
     zoom = (1 + augmentation.scale) ** draws[:, 3]
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
