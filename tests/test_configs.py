@@ -33,7 +33,6 @@ def test_configuration_trains(path, tmp_path):
         size=32,
         batch_size=2,
         epochs=1,
-        warmup_epochs=0,
         validation=0.25,
         cache=tmp_path / "cache",
         out=tmp_path / "run",

@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 SMALL = {
     "data synthesize": ["--count", "16", "--size", "32"],
     "train": [
-        *("--epochs", "1", "--size", "32", "--batch_size", "4", "--warmup_epochs", "0"),
+        *("--epochs", "1", "--size", "32", "--batch_size", "4"),
         *("--model_arguments.width", "8", "--model_arguments.fusion_width", "8"),
     ],
 }

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from dermseg.errors import ConfigError
 
-RUNTIME = frozenset({"out", "resume", "workers", "threads", "device", "time_budget", "cache"})
-"""Fields that do not change the curve: they are free when a run is resumed."""
+RUNTIME = frozenset(
+    {"data", "layout", "masks", "out", "resume", "workers", "threads", "device", "time_budget", "cache"}
+)
+"""Fields that do not change the curve: they are free when a run is resumed. Of the data that is the place."""
 
 
 @dataclass
@@ -33,11 +35,15 @@ class TrainArguments:
     layout: Literal["auto", "isic2018_task1", "ph2", "folder"] = "auto"
     """How the data folder is laid out."""
 
+    masks: Path | None = None
+    """Folder of the masks, where it is not inside the data folder; that one then holds the images alone."""
+
     synthetic_images: int = 200
     """Number of images drawn when data is 'synthetic'."""
 
     split: str | None = None
-    """A split file or the name of a frozen split. By default the seed holds out images."""
+    """A split file or the name of a frozen split. By default the official parts of the data set, where there
+    are several, else the seed holds out images."""
 
     validation: float = 0.1
     """Share of the images that choose the best epoch, where no split is given."""
@@ -61,7 +67,7 @@ class TrainArguments:
     """Where the cosine ends (the released code's value; the paper gives none)."""
 
     warmup_epochs: int = 0
-    """Epochs over which the learning rate first rises linearly."""
+    """Epochs over which the learning rate first rises linearly; at least one epoch comes after them."""
 
     weight_decay: float = 1e-2
     """Decay of matrices and convolution kernels. Biases, norms and the scan's A_log and D are spared; the
@@ -71,7 +77,7 @@ class TrainArguments:
     """Largest norm of the gradient; none by default, as in the paper."""
 
     patience: int | None = None
-    """Stop when the validation Dice has not risen for this many epochs; by default all epochs are trained."""
+    """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 
     augment: bool = True
     """Flip, rotate, scale and recolour the training images, drawn anew for every image and epoch."""
@@ -122,10 +128,6 @@ class TrainArguments:
             raise ConfigError(
                 f"minimum_learning_rate {self.minimum_learning_rate} is above the learning_rate, "
                 f"{self.learning_rate}"
-            )
-        if self.warmup_epochs >= self.epochs:
-            raise ConfigError(
-                f"warmup_epochs {self.warmup_epochs} must be fewer than epochs, which is {self.epochs}"
             )
         if self.resume and self.out is None:
             raise ConfigError("resume needs the run folder: --resume RUN, or --out RUN --resume")

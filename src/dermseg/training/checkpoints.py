@@ -24,8 +24,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         """Write a checkpoint; a kill at any moment leaves the earlier file whole."""
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        try:
+            with replacing(Path(path)) as temporary:
+                torch.save(checkpoint, temporary)
+        except (OSError, RuntimeError) as error:
+            # torch turns a full disk into a RuntimeError.
+            raise CheckpointError(
+                f"{path} cannot be written ({error}); free space, then continue with --resume"
+            ) from error
 
     @override
     def load_checkpoint(

@@ -98,7 +98,7 @@ def _checked(parser: ArgumentParser, layer: dict[str, Any], source: str) -> dict
 
 def _plain(given: Namespace) -> dict[str, Any]:
     values = given.as_dict()
-    for key in ("out", "cache"):
+    for key in ("out", "cache", "masks"):
         if values.get(key) is not None:
             values[key] = Path(values[key])
     return values

@@ -73,7 +73,8 @@ def save_configuration(path: Path, arguments: TrainArguments) -> None:
     """Write the arguments, without `out` and `resume`, as YAML that `dermseg train --config` takes."""
     values = asdict(arguments)
     del values["out"], values["resume"]
-    values["cache"] = None if arguments.cache is None else str(arguments.cache)
+    for name in ("cache", "masks"):
+        values[name] = values[name] and str(values[name])
     header = (
         f"# Written by dermseg {__version__}. The same experiment again: dermseg train --config THIS_FILE\n"
     )

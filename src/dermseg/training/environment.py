@@ -31,6 +31,8 @@ def _revision() -> str | None:
     """Commit of the source checkout, '+' where files differ from it; None for an installed package."""
     here = Path(__file__).parent
     try:
+        # An installed package may lie inside a checkout of something else, in its virtual environment.
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.SubprocessError):

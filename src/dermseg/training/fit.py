@@ -2,15 +2,15 @@
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import lightning.pytorch as pl
-import torch
 from rich.console import Console
 
-from dermseg.errors import ConfigError
+from dermseg.devices import resolve_device
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import AtomicCheckpointIO
 from dermseg.training.folder import RunFolder
@@ -47,7 +47,7 @@ def fit(
     record = EpochRecord(run.path, a, run.history)
     with _quiet():
         trainer = pl.Trainer(
-            accelerator=accelerator(a.device),
+            accelerator=resolve_device(a.device).type,
             devices=1,
             precision=a.precision,
             max_epochs=a.epochs,
@@ -73,20 +73,6 @@ def fit(
     return record
 
 
-def accelerator(device: str) -> str:
-    """Name the hardware that `device` asks for; `auto` is a CUDA GPU if there is one, else the CPU.
-
-    Raises:
-        ConfigError: This machine has none of that kind, or this PyTorch was built without it.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        return "cuda" if there["cuda"] else "cpu"
-    if not there[device]:
-        raise ConfigError(f"device: PyTorch finds no {device} here; use --device cpu or auto")
-    return device
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what Lightning prints about its own settings: a user of dermseg did not choose them."""
@@ -94,11 +80,13 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -112,4 +100,6 @@ def _interruptible(trainer: pl.Trainer) -> Iterator[None]:
             raise
         raise KeyboardInterrupt from error
     finally:
-        signal.signal(signal.SIGINT, handler)
+        # Other threads may not set handlers, so Lightning set none there.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)

@@ -1,9 +1,14 @@
 """The run folder: what may be in it when a run starts, and where a resumed run takes up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from dermseg.data.splits import Split, save_split
 from dermseg.errors import ConfigError
 from dermseg.files import write_text
 from dermseg.training.arguments import RUNTIME, TrainArguments
@@ -22,25 +27,53 @@ class RunFolder:
     history: History
 
 
-def open_run(arguments: TrainArguments) -> RunFolder:
-    """Create the run folder, or find where the run in it stands.
+@contextmanager
+def open_run(arguments: TrainArguments) -> Iterator[RunFolder]:
+    """Hold the run folder for this process alone, and find where the run in it stands.
+
+    A folder in which nothing was begun is removed again.
 
     Raises:
-        ConfigError: The folder holds something and `resume` is off, or the run in it was started with other
-            arguments.
+        ConfigError: The folder holds something and `resume` is off, the run in it was started with other
+            arguments, or another process is training there.
         CheckpointError: The folder's checkpoints are damaged.
     """
     path = arguments.out or Path("runs") / f"{arguments.model}-{datetime.now():%Y%m%d-%H%M%S}"
     if path.exists() and not path.is_dir():
         raise ConfigError(f"out: {path} is a file; name a folder")
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(f"out: another process is training in {path}; name another folder") from error
+    try:
+        yield _standing(path, arguments)
+    finally:
+        lock.release()
+        with suppress(OSError):
+            (path / ".lock").unlink(missing_ok=True)
+            path.rmdir()
+
+
+def begin_run(run: RunFolder, arguments: TrainArguments, split: Split) -> None:
+    """Write config.yaml and split.json, unless the run has begun before."""
+    if not (run.path / "config.yaml").exists():
+        save_configuration(run.path / "config.yaml", arguments)
+    if not (run.path / "split.json").exists():
+        save_split(split, run.path / "split.json")
+
+
+def _standing(path: Path, arguments: TrainArguments) -> RunFolder:
     configuration = path / "config.yaml"
-    if path.exists() and any(path.iterdir()) and not arguments.resume:
+    if not arguments.resume and any(entry.name != ".lock" for entry in path.iterdir()):
         remedy = f"continue it with --resume {path}, or " if configuration.exists() else ""
         raise ConfigError(f"out: the folder {path} is not empty; {remedy}name another folder")
     if not configuration.exists():
-        save_configuration(configuration, arguments)
         return RunFolder(path, None, History())
     _check_same_experiment(configuration, arguments)
+    for unfinished in (path / "checkpoints").glob(".*.ckpt"):
+        unfinished.unlink()
     checkpoint, history = newest_checkpoint(path / "checkpoints") or (None, History())
     # A kill may have come between the checkpoint and this file.
     write_text(path / "metrics.csv", history.csv())

@@ -41,7 +41,7 @@ class History:
         return len(self.epochs) - self.best.epoch
 
     def is_complete(self, epochs: int, patience: int | None) -> bool:
-        """Whether all epochs are done, or the validation Dice has not risen for `patience` of them."""
+        """Whether all epochs are done, or none of the last `patience` was a new best."""
         if len(self.epochs) >= epochs:
             return True
         return patience is not None and bool(self.epochs) and self.epochs_since_best >= patience

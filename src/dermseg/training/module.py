@@ -82,7 +82,9 @@ class SegmentationTask(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW; the learning rate is set at the start of each epoch."""
         groups = parameter_groups(self.network, self.arguments.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.arguments.learning_rate, fused=True)
+        # In mixed precision Lightning refuses to clip gradients for a fused optimizer.
+        fused = self.arguments.precision == "32"
+        return torch.optim.AdamW(groups, lr=self.arguments.learning_rate, fused=fused)
 
 
 def per_image_overlap(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

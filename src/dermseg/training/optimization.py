@@ -46,8 +46,9 @@ def learning_rate(epoch: int, epochs: int, highest: float, lowest: float, warmup
         epochs: Epochs of the whole run; the last one runs at `lowest`.
         highest: Learning rate after the rise.
         lowest: Learning rate at the end.
-        warmup: Epochs of the rise.
+        warmup: Epochs of the rise; fewer where the run is too short for a last one after them.
     """
+    warmup = min(warmup, epochs - 1)
     if epoch < warmup:
         return highest * (epoch + 1) / (warmup + 1)
     progress = (epoch - warmup) / max(1, epochs - warmup - 1)

@@ -86,7 +86,8 @@ class EpochRecord(pl.Callback):
         if not (math.isfinite(row.train_loss) and math.isfinite(row.val_loss)):
             raise ConfigError(
                 f"the loss became {row.train_loss} in epoch {row.epoch} (validation: {row.val_loss}). "
-                f"Nothing of this epoch was kept. Lower learning_rate, or set gradient_clip to 1"
+                "Nothing of this epoch was kept. Start a new run with a lower learning_rate, or with "
+                "gradient_clip 1"
             )
         return row
 

@@ -1,6 +1,5 @@
 """Train a network: one call from arguments to a run folder."""
 
-import json
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,16 +8,22 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from dermseg.devices import resolve_device
 from dermseg.errors import ConfigError
+from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
-from dermseg.training.fit import accelerator, fit
-from dermseg.training.folder import RunFolder, open_run
+from dermseg.training.checkpoints import newest_checkpoint
+from dermseg.training.fit import fit
+from dermseg.training.folder import RunFolder, begin_run, open_run
 from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
 from dermseg.training.results import write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
+
+_LARGE = 10.0
+"""Million parameters from which a user is warned of training on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +62,17 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     """
     console = console or Console()
     # Before the folder is made: a mistaken argument should leave nothing behind.
-    accelerator(arguments.device)
+    resolve_device(arguments.device)
     network = _network(arguments)
-    run = open_run(arguments)
-    try:
-        return _train(arguments, network, run, console)
-    except KeyboardInterrupt:
-        console.print(
-            f"\nStopped after {len(run.history.epochs)} finished epochs. "
-            f"Continue with: dermseg train --resume {run.path}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise
+    with open_run(arguments) as run:
+        try:
+            return _train(arguments, network, run, console)
+        except KeyboardInterrupt:
+            resume = shlex.join(["dermseg", "train", "--resume", str(run.path)])
+            _print(
+                console, f"\nStopped after {len(run.history.epochs)} finished epochs. Continue with: {resume}"
+            )
+            raise
 
 
 def _train(
@@ -77,14 +80,20 @@ def _train(
 ) -> TrainResult:
     complete = run.history.is_complete(arguments.epochs, arguments.patience)
     if complete and _results_are_written(run):
-        console.print(f"The run in {run.path} is finished; there is nothing to resume.", highlight=False)
+        _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
     images = load_images(arguments, run.path / "split.json", console)
+    begin_run(run, arguments, images.split)
     task = SegmentationTask(network, arguments)
     _print_beginning(arguments, network, images, run, console)
     history = run.history
     if not complete:
-        record = fit(arguments, task, images, run, console)
+        try:
+            record = fit(arguments, task, images, run, console)
+        except (KeyboardInterrupt, ConfigError):
+            if finished := newest_checkpoint(run.path / "checkpoints"):
+                write_results(run.path, arguments, task, images, finished[1])
+            raise
         complete, history = not record.out_of_time, record.history
     summary = write_results(run.path, arguments, task, images, history)
     _print_end(arguments, run.path, summary, complete, console)
@@ -105,11 +114,8 @@ def _network(arguments: TrainArguments) -> SegmentationModel:
 
 def _results_are_written(run: RunFolder) -> bool:
     """Whether summary.json, which is written last, is that of the last epoch."""
-    try:
-        summary = json.loads((run.path / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(summary.get("epochs") == len(run.history.epochs))
+    summary = read_json(run.path / "summary.json") or {}
+    return summary.get("epochs") == len(run.history.epochs)
 
 
 def _print_beginning(
@@ -120,7 +126,8 @@ def _print_beginning(
     console: Console,
 ) -> None:
     parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-    hardware = torch.cuda.get_device_name() if accelerator(arguments.device) == "cuda" else "CPU"
+    device = resolve_device(arguments.device).type
+    hardware = torch.cuda.get_device_name() if device == "cuda" else device.upper()
     lines = [
         f"{network.name} ({parameters:.2f} M parameters) on {hardware}, {torch.get_num_threads()} threads",
         f"{images.collection.name}: {len(images.train)} images to train on, {len(images.validation)} to "
@@ -129,7 +136,9 @@ def _print_beginning(
     ]
     if run.checkpoint is not None:
         lines.append(f"continuing after epoch {len(run.history.epochs)}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    if device == "cpu" and parameters > _LARGE:
+        lines.append("a network of this size takes days on a CPU; --preset fast is made for one")
+    _print(console, "\n".join(lines))
 
 
 def _print_end(
@@ -145,7 +154,14 @@ def _print_end(
     if summary["images"]["test"]:
         words = ["dermseg", "evaluate", str(data_path(arguments)), "--weights"]
         words += [str(folder / "model.safetensors"), "--split", str(folder / "split.json")]
+        if arguments.masks is not None:
+            words += ["--masks", str(arguments.masks)]
         lines.append(f"score it on the test images: {shlex.join(words)}")
     if not complete:
         lines.append(f"The time budget ended the run. Continue with: dermseg train --resume {folder}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    _print(console, "\n".join(lines))
+
+
+def _print(console: Console, text: str) -> None:
+    """Print as it is: names of files may hold brackets, and long ones must stay one word to copy."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,15 +1,17 @@
 """The images of a run: collection, split and prepared cache, from the arguments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from dermseg.data.cache import Cache, default_directory, prepare
+from dermseg.data.cache import Cache, default_root, directory_for, prepare
 from dermseg.data.dataset import CachedPairs
-from dermseg.data.pairs import Collection
+from dermseg.data.pairs import Collection, problem_lines
 from dermseg.data.readers import read_collection
-from dermseg.data.splits import Split, hold_out, load_split, save_split
+from dermseg.data.splits import SIDES, Split, hold_out, load_split
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 
@@ -37,15 +39,11 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
     collection = _collection(arguments)
-    directory = _cache_root(arguments) / default_directory(Path(collection.name), arguments.size).name
-    if arguments.cache is None:
-        directory = default_directory(data_path(arguments), arguments.size)
+    directory = directory_for(data_path(arguments), arguments.size, arguments.cache)
     cache = prepare(collection.pairs, arguments.size, directory, progress=console.is_terminal)
-    for problem in (*collection.problems, *cache.problems):
-        console.print(
-            f"left out: {problem.path} {problem.reason}", style="yellow", highlight=False, soft_wrap=True
-        )
-    split = _split(arguments, split_file, cache)
+    for line in problem_lines([*collection.problems, *cache.problems]):
+        console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+    split = _split(arguments, split_file, collection, cache)
     for side in ("train", "validation"):
         if not getattr(split, side):
             raise ConfigError(
@@ -62,31 +60,43 @@ def data_path(arguments: TrainArguments) -> Path:
     if arguments.data != "synthetic":
         return Path(arguments.data)
     a = arguments
-    return _cache_root(a) / f"synthetic-{a.synthetic_images}-images-{a.size}px-seed-{a.seed}"
+    return (a.cache or default_root()) / f"synthetic-{a.synthetic_images}-images-{a.size}px-seed-{a.seed}"
 
 
 def _collection(arguments: TrainArguments) -> Collection:
     path = data_path(arguments)
     if arguments.data != "synthetic":
-        return read_collection(path, arguments.layout)
+        return read_collection(path, arguments.layout, arguments.masks)
     from dermseg.data.synthetic import synthetic_collection
 
     return synthetic_collection(path, arguments.synthetic_images, arguments.size, arguments.seed)
 
 
-def _cache_root(arguments: TrainArguments) -> Path:
-    return arguments.cache or default_directory(Path("synthetic"), arguments.size).parent
-
-
-def _split(arguments: TrainArguments, split_file: Path, cache: Cache) -> Split:
-    if split_file.exists():
-        return load_split(split_file)
-    if arguments.split is None:
-        split = hold_out(
-            cache.identifiers, validation=arguments.validation, test=arguments.test, seed=arguments.seed
-        )
-    else:
-        split = load_split(arguments.split)
-        split.check(cache.identifiers)
-    save_split(split, split_file)
+def _split(arguments: TrainArguments, split_file: Path, collection: Collection, cache: Cache) -> Split:
+    source = split_file if split_file.exists() else arguments.split
+    if source is None:
+        return _drawn(arguments, collection, cache.identifiers)
+    split = load_split(source)
+    split.check(cache.identifiers)
     return split
+
+
+def _drawn(arguments: TrainArguments, collection: Collection, identifiers: Sequence[str]) -> Split:
+    """Take the official parts where there are several, and draw what they leave open."""
+    a = arguments
+    hold = partial(hold_out, validation=a.validation, seed=a.seed, groups=_one_lesion())
+    official = {side: [name for name in identifiers if collection.sides.get(name) == side] for side in SIDES}
+    if sum(map(bool, official.values())) < 2:
+        return hold(identifiers, test=a.test)
+    if not official["validation"]:
+        drawn = hold(official["train"], test=0)
+        official |= {"train": [*drawn.train], "validation": [*drawn.validation]}
+    return Split(
+        "official", **{side: tuple(names) for side, names in official.items()}, origin={"method": "official"}
+    )
+
+
+def _one_lesion() -> list[list[str]]:
+    """Images of ISIC 2018 that show one lesion, and so belong on one side; other data have none of them."""
+    groups: list[list[str]] = load_split("isic2018-2094").origin["kept_together"]
+    return groups
