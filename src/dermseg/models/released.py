@@ -133,8 +133,8 @@ def _load_network(
 ) -> LoadReport:
     if getattr(model, "fusion", None) == "multilevel":
         raise CheckpointError(
-            "fusion='multilevel' is wired otherwise than the released network, whose weights would not work in "
-            "it; create the model with fusion='released', or for weights without an xLSTM 'rows' or vm_unet"
+            "fusion='multilevel' is wired otherwise than the released network, whose weights would not work "
+            "in it; create the model with fusion='released', or, where there is no xLSTM, 'rows' or vm_unet"
         )
     names = {key: _rename(key, RELEASED_NAMES) for key in model.state_dict()}
     xlstm = getattr(model, "xlstm", None)
