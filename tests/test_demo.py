@@ -15,7 +15,6 @@ TINY = {
     "model": "vm_unet",
     "model_arguments": {"width": 8, "depths": [1] * 4, "depths_decoder": [1] * 4, "state": 2},
     "batch_size": 4,
-    "epochs": 1,
     "threads": 1,
 }
 
@@ -24,6 +23,7 @@ TINY = {
 def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(demo, "IMAGES", 16)
     monkeypatch.setattr(demo, "SIZE", 32)
+    monkeypatch.setattr(demo, "EPOCHS", 1)
     monkeypatch.setattr(demo, "read_preset", lambda _: TINY)
 
 

@@ -35,7 +35,8 @@ from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
 
 IMAGES = 240
-SIZE = 128
+SIZE = 96
+EPOCHS = 14
 MARKER = "dermseg-demo.json"
 """Says that a folder is a demo's own, so that the next demo may replace it."""
 PARTS = ("data", "cache", "run", "evaluation", "predictions", "index.html")
@@ -101,6 +102,7 @@ def _arguments(out: Path, seed: int) -> TrainArguments:
             "out": out / "run",
             "seed": seed,
             "size": SIZE,
+            "epochs": EPOCHS,
         }
     )
 
