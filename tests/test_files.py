@@ -6,13 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from dermseg.files import replacing, write_json
+from dermseg.files import read_json, replacing, write_json
 
 
 def test_a_finished_block_creates_the_file_and_its_folders(tmp_path: Path):
     path = tmp_path / "new" / "folder" / "result.json"
     write_json(path, {"größe": 1})
     assert json.loads(path.read_text(encoding="utf-8")) == {"größe": 1}
+
+
+def test_names_of_files_that_are_not_utf_8_are_kept(tmp_path: Path):
+    value = {"name": os.fsdecode(b"L\xe9sion.png")}
+    write_json(tmp_path / "result.json", value)
+    assert read_json(tmp_path / "result.json") == value
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+def test_what_is_no_json_object_reads_as_none(tmp_path: Path, content: bytes):
+    (tmp_path / "result.json").write_bytes(content)
+    assert read_json(tmp_path / "result.json") is None
+    assert read_json(tmp_path / "absent.json") is None
 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path):

@@ -66,6 +66,21 @@ def test_nothing_drawn_changes_nothing():
     assert (same.int() - images.int()).abs().max() <= 1
 
 
+def test_a_draw_of_exactly_zero_shows_the_image(monkeypatch):
+    images, masks = batch()
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, 0.5))
+    same, same_masks = augment(images, masks)
+    assert torch.equal(same_masks, masks)
+    assert (same.int() - images.int()).abs().max() <= 1
+
+
+def test_half_precision_around_it_changes_nothing():
+    images, masks = batch()
+    expected = augment(images, masks, seeded())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(map(torch.equal, expected, augment(images, masks, seeded())))
+
+
 def test_mask_moves_with_its_image():
     images, masks = batch(16, 48)
     geometry = Augmentation(brightness=0, contrast=0, saturation=0, hue=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as transforms
 
 from dermseg.data.images import read_image, read_mask, read_size, resize_image, resize_mask
@@ -86,6 +86,22 @@ class TestReadImage:
         assert read_image(path).shape == (40, 20, 3)
         assert read_size(path) == (40, 20)
 
+    @pytest.mark.parametrize("suffix", ["png", "tif"])
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_every_orientation_is_turned_as_pillow_turns_it(self, tmp_path, suffix, orientation):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = saved(Image.fromarray(RGB), tmp_path / f"a.{suffix}", exif=exif)
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(read_image(path), np.asarray(ImageOps.exif_transpose(image)))
+
+    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+    @pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+    def test_damaged_exif_leaves_the_pixels_readable(self, tmp_path, exif):
+        path = saved(Image.new("RGB", (8, 4), "red"), tmp_path / "a.jpg", exif=exif)
+        assert read_image(path).shape == (4, 8, 3)
+        assert read_size(path) == (4, 8)
+
     def test_upper_case_ending_and_arabic_name(self, tmp_path):
         path = saved(Image.fromarray(RGB), tmp_path / "آفة جلدية.PNG")
         np.testing.assert_array_equal(read_image(path), RGB)
@@ -110,6 +126,33 @@ class TestUnusableFiles:
         for name, reason in reasons.items():
             with pytest.raises(DataError, match=f"{name}.*{reason}"):
                 read(tmp_path / name)
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_size])
+    def test_formats_that_start_programs_are_not_opened(self, tmp_path, read):
+        path = saved(Image.new("RGB", (8, 8)), tmp_path / "a.eps")
+        with pytest.raises(DataError, match=r"a\.eps is not an image of a known format"):
+            read(path)
+
+    def test_forbidden_file_says_so(self, tmp_path, monkeypatch):
+        path = saved(Image.fromarray(RGB), tmp_path / "a.png")
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Image, "open", refuse)
+        with pytest.raises(DataError, match=r"a\.png may not be read by this user; change its permissions"):
+            read_image(path)
+
+    def test_lack_of_memory_is_not_blamed_on_the_file(self, tmp_path, monkeypatch):
+        path = saved(Image.fromarray(RGB), tmp_path / "a.png")
+        monkeypatch.setattr(Image.Image, "convert", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            read_image(path)
+
+    def test_large_images_that_are_allowed_give_no_warning(self, tmp_path, recwarn):
+        (tmp_path / "large.png").write_bytes(png(12_000, 10_000, bits=8, colour=0, pixels=b""))
+        assert read_size(tmp_path / "large.png") == (10_000, 12_000)
+        assert not list(recwarn)
 
     @pytest.mark.parametrize("read", [read_image, read_mask])
     @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
@@ -159,6 +202,12 @@ class TestReadMask:
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         with pytest.raises(DataError, match=r"photo\.png is not a mask.*expected black"):
             read_mask(saved(Image.fromarray(noise), tmp_path / "photo.png"))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_values_that_are_no_numbers_are_refused(self, tmp_path, value):
+        path = saved(Image.fromarray(np.array([[0.0, 1.0, value]], np.float32)), tmp_path / "m.tif")
+        with pytest.raises(DataError, match=r"m\.tif is not a mask: it holds values that are not numbers"):
+            read_mask(path)
 
     def test_map_of_classes_is_refused(self, tmp_path):
         with pytest.raises(DataError, match=r"classes\.png is not a mask: 3 levels from 0 to 2"):

@@ -44,6 +44,7 @@ class TestLayouts:
             "isic2018_task1",
             ("ISIC_0000001", "ISIC_0000002"),
         )
+        assert collection.sides == {"ISIC_0000001": "train", "ISIC_0000002": "validation"}
         [problem] = collection.problems
         assert problem.path.name == "ISIC2018_Task1-2_Test_Input"
         assert "ISIC2018_Task1_Test_GroundTruth" in problem.reason
@@ -58,6 +59,17 @@ class TestLayouts:
         collection = read_collection(root if inside else tmp_path)
         assert (collection.name, collection.identifiers) == ("ph2", ("IMD002", "IMD003"))
         assert not collection.problems
+
+    def test_ph2_nested_folder_without_image_is_named(self, tmp_path):
+        for name in ("IMD002", "IMD003", "IMD004"):
+            draw(tmp_path / name / f"{name}_Dermoscopic_Image" / f"{name}.bmp")
+            draw(tmp_path / name / f"{name}_lesion" / f"{name}_lesion.bmp", mode="1")
+        (tmp_path / "IMD003" / "IMD003_Dermoscopic_Image").rename(tmp_path / "IMD003" / "image")
+        (tmp_path / "IMD005").mkdir()
+        collection = read_collection(tmp_path)
+        assert collection.identifiers == ("IMD002", "IMD004")
+        named = {problem.path.name for problem in collection.problems}
+        assert named >= {"IMD003", "IMD005"}
 
     def test_ph2_flat(self, tmp_path):
         draw(tmp_path / "images" / "IMD002.jpg")
@@ -75,6 +87,21 @@ class TestLayouts:
         draw(tmp_path / "p" / "x.png")
         draw(tmp_path / "q" / "deep" / "x_mask.png", mode="L")
         assert read_folders(tmp_path / "p", tmp_path / "q" / "deep").identifiers == ("x",)
+
+    def test_masks_elsewhere(self, folder):
+        (folder / "masks").rename(folder / "outlines")
+        assert read_collection(folder / "images", masks=folder / "outlines").identifiers == ("a", "b")
+        with pytest.raises(DataError, match=r"masks: .*absent is not a folder"):
+            read_collection(folder / "images", masks=folder / "absent")
+
+    def test_a_name_that_ends_like_a_mask_matches_itself_first(self, folder):
+        for name in ("x_seg.png", "y.png"):
+            draw(folder / "images" / name)
+        for name in ("x_seg.png", "y_seg.png"):
+            draw(folder / "masks" / name, mode="L")
+        collection = read_collection(folder)
+        assert collection.identifiers == ("a", "b", "x_seg", "y")
+        assert not collection.problems
 
     def test_pairs_match_by_identifier_not_order(self, tmp_path):
         for name in ("a", "c", "d"):
@@ -110,6 +137,13 @@ class TestProblems:
         draw(folder / "images" / "x.png", (6, 4))
         draw(folder / "masks" / "x.png", (5, 6), "L")
         assert problems(folder) == {"x.png": "is 5 x 6 pixels but its image is 6 x 4; export it at that size"}
+
+    def test_image_turned_by_its_exif_and_mask_not(self, folder):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.new("RGB", (6, 4)).save(folder / "images" / "x.jpg", exif=exif)
+        draw(folder / "masks" / "x.png", (6, 4), "L")
+        assert "turned on its side: does only the image have an EXIF orientation" in problems(folder)["x.png"]
 
     def test_unreadable(self, folder):
         for name in ("zero", "text", "loop"):

@@ -87,7 +87,7 @@ class TestKFold:
 
 class TestFiles:
     def test_round_trip(self, tmp_path):
-        split = hold_out([*NAMES, "آفة"], validation=0.1, test=0.1, seed=0)
+        split = hold_out([*NAMES, "آفة", "L\udce9sion"], validation=0.1, test=0.1, seed=0)
         save_split(split, tmp_path / "split.json")
         assert load_split(tmp_path / "split.json") == split
         assert load_split(str(tmp_path / "split.json")).checksum == split.checksum

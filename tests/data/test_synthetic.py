@@ -89,6 +89,13 @@ class TestCollection:
         assert more.pairs[0].image.stat().st_mtime_ns == stamps[0]
         assert all(pair.mask.exists() for pair in more.pairs)
 
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+    def test_damaged_label_begins_again(self, tmp_path, content):
+        first = synthetic_collection(tmp_path, 1, 32, seed=0)
+        first.pairs[0].image.write_bytes(b"not drawn by this version")
+        (tmp_path / "synthetic.json").write_bytes(content)
+        assert read_image(synthetic_collection(tmp_path, 1, 32, seed=0).pairs[0].image).shape == (32, 32, 3)
+
     def test_other_settings_replace_what_was_drawn_and_nothing_else(self, tmp_path):
         synthetic_collection(tmp_path, 3, 32, seed=0)
         mine = tmp_path / "images" / "synthetic-mine.png"

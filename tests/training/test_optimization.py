@@ -40,3 +40,10 @@ def test_warmup_rises_linearly_to_the_highest():
 
 def test_a_single_epoch_runs_at_the_highest():
     assert learning_rate(0, 1, 1.0, 0.1) == 1.0
+
+
+def test_a_warmup_longer_than_the_run_leaves_it_its_last_epoch():
+    assert learning_rate(0, 1, 1.0, 0.1, warmup=1) == 1.0
+    assert [learning_rate(epoch, 3, 1.0, 0.1, warmup=9) for epoch in range(3)] == pytest.approx(
+        [1 / 3, 2 / 3, 1.0]
+    )

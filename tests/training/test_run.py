@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import lightning.pytorch as pl
@@ -21,6 +23,7 @@ from dermseg.errors import ConfigError, DataError
 from dermseg.models.weights import HEADER, load_model
 from dermseg.training.command import parse
 from dermseg.training.configuration import save_configuration
+from dermseg.training.folder import open_run
 from dermseg.training.module import SegmentationTask
 from dermseg.training.run import train
 
@@ -206,6 +209,8 @@ def test_ctrl_c_says_how_to_continue(tiny, unbroken, monkeypatch):
     out = tiny().out
     assert f"Stopped after 2 finished epochs. Continue with: dermseg train --resume {out}" in text.getvalue()
     assert signal.getsignal(signal.SIGINT) is handler
+    assert load_model(out / "model.safetensors")
+    assert not json.loads((out / "summary.json").read_text())["complete"]
     result, _ = report(tiny(epochs=4, resume=True))
     assert_same_run(result.folder, unbroken)
 
@@ -286,6 +291,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny, monkeypatch):
     ):
         report(tiny(epochs=2, resume=True))
     assert (tiny().out / "metrics.csv").read_text().count("\n") == 2
+    assert load_model(tiny().out / "model.safetensors")
 
 
 def _not_a_number(task, images):
@@ -293,8 +299,6 @@ def _not_a_number(task, images):
 
 
 def test_unusable_files_are_named(tiny, drawn, tmp_path):
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     broken = next((data / "images").iterdir())
@@ -303,14 +307,52 @@ def test_unusable_files_are_named(tiny, drawn, tmp_path):
     assert f"left out: {broken}" in text
 
 
-def test_too_few_images_to_validate(tiny):
-    with pytest.raises(ConfigError, match="no validation images"):
-        report(tiny(validation=0.01))
-
-
-def test_a_split_of_other_data_is_refused(tiny):
+def test_a_mistake_is_corrected_in_the_same_folder(tiny, tmp_path):
+    with pytest.raises(DataError, match="is not a folder"):
+        report(tiny(data=str(tmp_path / "mistyped"), epochs=1))
     with pytest.raises(DataError, match="isic2018-2094"):
-        report(tiny(split="isic2018-2094"))
+        report(tiny(split="isic2018-2094", epochs=1))
+    assert not tiny().out.exists()
+    result, _ = report(tiny(epochs=1))
+    assert result.complete
+
+
+def test_a_run_goes_on_with_data_that_moved(tiny, unbroken, drawn, tmp_path):
+    moved = shutil.copytree(drawn, tmp_path / "moved")
+    report(tiny(epochs=4, data=str(moved), time_budget=1e-9))
+    moved.rename(tmp_path / "again")
+    (tiny().out / "checkpoints" / ".last-x1y2z3.ckpt").write_bytes(b"half")
+    result, _ = report(tiny(epochs=4, data=str(tmp_path / "again"), resume=True))
+    assert_same_run(result.folder, unbroken)
+    assert {path.name for path in (result.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tiny):
+    with open_run(tiny()) as run:
+        with pytest.raises(ConfigError, match=r"another process is training in .*run"):
+            report(tiny(resume=True))
+        assert run.path.exists()
+    assert not tiny().out.exists()
+
+
+def test_names_of_any_bytes_and_with_brackets(tiny_in, drawn, tmp_path):
+    data = shutil.copytree(drawn, tmp_path / "[left]data")
+    for number, path in enumerate(sorted([*(data / "images").iterdir(), *(data / "masks").iterdir()])):
+        # An accent in Latin-1, as old archives have it.
+        path.rename(path.with_name(os.fsdecode(b"[b] L\xe9sion %d.png" % (number % 12))))
+    (data / "images" / "[b].png").touch()
+    result, text = report(tiny_in(tmp_path / "[/b]", data=str(data), epochs=1))
+    assert f"left out: {data}/images/[b].png has no mask" in text
+    assert f"weights: {tmp_path}/[/b]/model.safetensors" in text
+    names = load_split(result.folder / "split.json").train
+    assert all(os.fsencode(name).startswith(b"[b] L\xe9sion") for name in names)
+    resumed, _ = report(tiny_in(tmp_path / "[/b]", data=str(data), epochs=1, resume=True))
+    assert resumed.complete
+
+
+def test_a_run_may_live_in_a_thread(tiny):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(report, tiny(epochs=1)).result()[0].complete
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from dermseg.data.dataset import CachedPairs
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import write_json
+from dermseg.inference.paths import printable
 from dermseg.models.base import SegmentationModel
 from dermseg.models.weights import save_model
 from dermseg.training.arguments import RUNTIME, TrainArguments
@@ -97,7 +98,7 @@ def _draw_samples(path: Path, task: SegmentationTask, pairs: CachedPairs) -> Non
                 image.permute(1, 2, 0).numpy(),
                 [(mask[0].bool().numpy(), TARGET_COLOUR), ((logit[0] > 0).numpy(), PREDICTION_COLOUR)],
             ),
-            f"{pairs.identifiers[row]}: Dice {score:.3f}",
+            f"{printable(pairs.identifiers[row])}: Dice {score:.3f}",
         )
         for row, image, mask, logit, score in zip(rows, images, masks, logits, dice.tolist(), strict=True)
     ]
