@@ -131,18 +131,19 @@ def test_a_forget_gate_far_above_the_input_gate_gives_nan_as_released(layers):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("layers", ["s", "m"])
-def test_half_precision_remembers_in_float32(layers):
-    # Products of many rows in half precision would be off by percents.
-    xlstm = ReleasedXLSTM(layers)
-    x = torch.randn(4, 64, 256)
+def test_half_precision_remembers_in_float32():
+    # The divisor is a sum over 64 rows of q k = 10,000: beyond the largest number of half precision.
+    xlstm = ReleasedXLSTM("m")
+    xlstm.layers[0].W_q.bias.fill_(100)
+    xlstm.layers[0].W_k.bias.fill_(800)
+    x = torch.randn(2, 64, 256)
     expected = xlstm(x) - x
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
         under_autocast = xlstm(x) - x
-    half = xlstm.bfloat16()(x.bfloat16())
-    assert half.dtype == torch.bfloat16
-    for actual in (under_autocast, half - x.bfloat16()):
-        assert (actual - expected).std() < 0.05 * expected.std()
+    half = xlstm.half()(x.half())
+    assert half.dtype == torch.float16
+    for actual in (under_autocast, half - x.half()):
+        assert (actual - expected).std() < 0.1 * expected.std()
 
 
 def test_no_layers_change_nothing():

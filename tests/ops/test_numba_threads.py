@@ -19,7 +19,7 @@ def threads():
     """Let three threads work, whatever the machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-    with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:
+    with ThreadPoolExecutor(2, "pool") as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba_threads, "_pool", pool)
         yield pool
     torch.set_num_threads(before)
@@ -37,14 +37,14 @@ def test_little_work_stays_on_the_calling_thread(threads):
     assert used == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("failing", ["caller", "pool"])
+@pytest.mark.parametrize("failing", ["MainThread", "pool_0", "pool_1"])
 def test_a_failure_is_raised_when_no_thread_writes_any_more(threads, failing):
-    caller, together = threading.get_ident(), threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=10)
     writing = []
 
     def kernel(task):
         together.wait()  # one task per thread
-        if (threading.get_ident() == caller) == (failing == "caller"):
+        if threading.current_thread().name == failing:
             raise RuntimeError("task failed")
         writing.append(task)
         time.sleep(0.05)
