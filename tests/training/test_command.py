@@ -114,5 +114,5 @@ def test_parsing_does_not_import_torch():
 
 
 def test_paths_become_paths():
-    a = parse(["--out", "runs/x", "--cache", "c"])
-    assert (a.out, a.cache) == (Path("runs/x"), Path("c"))
+    a = parse(["--out", "runs/x", "--cache", "c", "--masks", "m"])
+    assert (a.out, a.cache, a.masks) == (Path("runs/x"), Path("c"), Path("m"))

@@ -32,6 +32,7 @@ def test_a_saved_configuration_gives_the_same_arguments(tmp_path):
         patience=4,
         time_budget=2.5,
         cache=tmp_path,
+        masks=tmp_path / "masks",
     )
     save_configuration(tmp_path / "config.yaml", arguments)
     assert parse(["--config", str(tmp_path / "config.yaml")]) == arguments

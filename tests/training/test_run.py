@@ -209,6 +209,7 @@ def test_ctrl_c_says_how_to_continue(tiny, unbroken, monkeypatch):
     out = tiny().out
     assert f"Stopped after 2 finished epochs. Continue with: dermseg train --resume {out}" in text.getvalue()
     assert signal.getsignal(signal.SIGINT) is handler
+    assert f"weights of the best epoch so far: {out / 'model.safetensors'}" in text.getvalue()
     assert load_model(out / "model.safetensors")
     assert not json.loads((out / "summary.json").read_text())["complete"]
     result, _ = report(tiny(epochs=4, resume=True))
@@ -380,8 +381,15 @@ def test_the_terminal_stays_free_of_noise(tiny, capfd, recwarn):
 
 
 def test_synthetic_data_needs_no_folder(tiny):
-    result, _ = report(tiny(data="synthetic", synthetic_images=8, epochs=1))
+    result, text = report(tiny(data="synthetic", synthetic_images=8, epochs=1))
     assert result.weights.exists()
+    assert "takes days" not in text
+
+
+def test_a_large_network_on_a_cpu_is_warned_of(tiny, monkeypatch):
+    monkeypatch.setattr("dermseg.training.run._LARGE", 0.0)
+    _, text = report(tiny(epochs=1))
+    assert "takes days on a CPU; --preset fast is made for one" in text
 
 
 def test_half_precision_trains(tiny):

@@ -17,10 +17,11 @@ def check(path: str, layout: str, masks: Path | None = None) -> int:
     collection = read_collection(Path(path), layout, masks)
     count = len(collection.pairs)
     # Only whether they can be decoded matters, so the least is kept of them.
-    results = track(decoded(collection.pairs, 1, usable_cores()), f"Decoding {count:,} pairs", total=count)
-    problems = [*collection.problems, *faults([entry for entry, _, _ in results])]
-    usable = count - (len(problems) - len(collection.problems))
-    _print(f"{collection.name}: {usable:,} usable pairs, {len(problems):,} problems")
+    results = decoded(collection.pairs, 1, usable_cores())
+    shown = track(results, "Decoding", total=count, console=Console(stderr=True))
+    undecodable = faults([entry for entry, _, _ in shown])
+    problems = [*collection.problems, *undecodable]
+    _print(f"{collection.name}: {count - len(undecodable):,} usable pairs, {len(problems):,} problems")
     for line in problem_lines(problems, limit=len(problems)):
         _print(f"  {line}")
     return len(problems)

@@ -49,6 +49,7 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     validation images; the test images of the split take no part.
 
     Killed at any moment, a run continues from its last finished epoch with the curve of an unbroken run.
+    Stopped by the user, or by a loss that is not a number, it leaves the results of its finished epochs.
 
     Args:
         arguments: Of the run.
@@ -93,6 +94,7 @@ def _train(
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
                 write_results(run.path, arguments, task, images, finished[1])
+                _print(console, f"weights of the best epoch so far: {run.path / 'model.safetensors'}")
             raise
         complete, history = not record.out_of_time, record.history
     summary = write_results(run.path, arguments, task, images, history)
