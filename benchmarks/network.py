@@ -9,7 +9,8 @@ Peers, on the same input and threads:
 - released: the authors' own network (FangZhuoyi/XLSTM-VMUNet, checked out at PATH; needs einops) with that
   loop in place of mamba-ssm. Nothing of theirs is part of this project.
 
-Every measurement is a fresh process; time is the least of the repetitions, after one run that compiles.
+Every measurement is a fresh process; time is the median of its repetitions after one run that compiles, and
+the least of the processes.
 Systems take turns, so that other work on the machine meets all. Writes `results/benchmarks/network.csv`.
 """
 
@@ -26,6 +27,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 from rich.console import Console
@@ -82,7 +84,7 @@ def _released(repository: str) -> nn.Module:
 
 
 def measure(case: Case) -> float:
-    """Least seconds of one run of a case, in this process."""
+    """Median seconds of one run of a case, in this process."""
     torch.set_num_threads(THREADS)
     network = build(case)
     run = _forward(network) if case.task == "forward" else _training_step(network, case.system)
@@ -91,7 +93,7 @@ def measure(case: Case) -> float:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    return median(seconds[1:])
 
 
 def _forward(network: nn.Module) -> Callable[[], object]:
@@ -115,7 +117,7 @@ def _training_step(network: nn.Module, system: str) -> Callable[[], object]:
 
 
 def measure_apart(case: Case) -> float:
-    """Least seconds of one run of a case, in a fresh process."""
+    """Median seconds of one run of a case, in a fresh process."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
     command = [sys.executable, __file__, "--case", json.dumps(asdict(case))]
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

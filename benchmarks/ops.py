@@ -6,9 +6,9 @@ The peers are our reference loop, and the form the plain scan has in released co
 discretise all L steps into tensors with N entries per element, then loop over them with einsum). The
 backward pass of the latter is quadratic in L: it is measured at L = 512, and with --released-backward, which
 takes about a quarter of an hour, at L = 4096. Every measurement is a fresh process. Memory is the growth of
-its peak resident size over what it was when the inputs were ready; time is the least of the repetitions,
-compilation excluded. Peers and ours take turns, so that other work on the machine meets all. Writes
-`results/benchmarks/ops.csv`.
+its peak resident size over what it was when the inputs were ready; time is the median of a process's
+repetitions, compilation excluded, and the least of the processes. Peers and ours take turns, so that other
+work on the machine meets all. Writes `results/benchmarks/ops.csv`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -142,7 +143,7 @@ def measure(case: Case) -> Measurement:
     times = [_times(run, tensors)]
     peak = _memory_mib("VmHWM") - before
     times += [_times(run, tensors) for _ in range(REPETITIONS[case.backend])]
-    wall, cpu = (1e3 * min(column) for column in zip(*times, strict=True))
+    wall, cpu = (1e3 * median(column) for column in zip(*times, strict=True))
     return Measurement(wall, cpu, peak)
 
 
