@@ -213,17 +213,22 @@ def test_exports_with_dynamic_height_and_width():
     torch.testing.assert_close(program.module()(*other), ss2d_scan(*other))
 
 
+def as_the_operator_takes_them(x, delta, *others):
+    return x, delta.detach().movedim(3, 0).contiguous().requires_grad_(delta.requires_grad), *others
+
+
 def test_the_operator_keeps_its_promises_to_pytorch():
-    torch.library.opcheck(cpu._scan, (*draw(1, 3, 4, 5, 2), True))
+    torch.library.opcheck(cpu._scan, (*as_the_operator_takes_them(*draw(1, 3, 4, 5, 2)), True))
 
 
 def test_without_gradients_no_states_are_kept():
     inputs = draw(1, 3, 4, 5, 2)
-    kept = [cpu._scan(*inputs, keep)[1].numel() for keep in (False, True)]
+    direct = as_the_operator_takes_them(*inputs)
+    kept = [cpu._scan(*direct, keep)[1].numel() for keep in (False, True)]
     assert kept[0] == 0 < kept[1]
     with torch.no_grad():
         assert torch.equal(cpu.ss2d_scan(*inputs), cpu.ss2d_scan(*(t.detach() for t in inputs)))
-    assert torch.equal(cpu.ss2d_scan(*inputs), cpu._scan(*inputs, False)[0])
+    assert torch.equal(cpu.ss2d_scan(*inputs), cpu._scan(*direct, False)[0])
 
 
 def test_a_gradient_may_be_one_number_expanded():
@@ -243,7 +248,7 @@ def test_a_second_derivative_is_refused():
 def test_the_operator_itself_computes_in_float32_under_autocast():
     inputs = [t.detach() for t in draw(1, 3, 4, 5, 2, torch.bfloat16)]
     with torch.autocast("cpu", torch.bfloat16):
-        y, _ = cpu._scan(*inputs, False)
+        y, _ = cpu._scan(*as_the_operator_takes_them(*inputs), False)
     assert y.dtype == torch.float32
     assert torch.equal(y, cpu.ss2d_scan(*(t.float() for t in inputs)))
 

@@ -23,8 +23,9 @@ def ss2d_scan(
     Arguments and result are those of the reference (`dermseg.ops.ss2d.reference`), float32 or float64, for
     any number of directions from 1 to 4. With one, a map of height 1 is a sequence.
     """
-    # Here, so that a copy is made once and kept for the backward pass.
-    inputs = [tensor.contiguous() for tensor in (x, delta, A, B, C, D, delta_bias)]
+    # Here, so that a copy is made once and kept for the backward pass. Step sizes of all directions are one
+    # batched product, which leaves the direction first in memory: in this order they need no copy at all.
+    inputs = [tensor.contiguous() for tensor in (x, delta.movedim(3, 0), A, B, C, D, delta_bias)]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     y: Tensor = _scan(*inputs, keep)[0]
     return y
@@ -34,7 +35,10 @@ def ss2d_scan(
 def _scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the output and, if `keep`, the states that the backward pass starts from."""
+    """Return the output and, if `keep`, the states that the backward pass starts from.
+
+    `delta` is (directions, batch, H, W, channels) here and in the backward pass; the rest is as outside.
+    """
     y, starts = _outputs(x, delta, A, B, C, D, delta_bias, keep)
     _run(kernels.forward, (x, delta, A, B, C, D, delta_bias), (_by_pixel(y)[:, :, None], starts))
     return y, starts
@@ -73,7 +77,7 @@ def _scan_backward(
         kernels.backward,
         (x, delta, A, B, C, D, delta_bias),
         (
-            *(starts, _by_pixel(y_grad)[:, :, None], _by_pixel(x_grad)[:, :, None], _by_pixel(delta_grad)),
+            *(starts, _by_pixel(y_grad)[:, :, None], _by_pixel(x_grad)[:, :, None], _steps(delta_grad)),
             *(A_grad, B_grad, C_grad, D_grad, bias_grad),
         ),
     )
@@ -111,7 +115,7 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
     """Run a kernel on every group of channels of every image."""
     x, delta, A, B, C, D, delta_bias = (tensor.detach().contiguous() for tensor in inputs)
     batch, height, width, channels = x.shape
-    views = (_by_pixel(x)[:, :, None], _by_pixel(delta), A, _by_pixel(B), _by_pixel(C), D, delta_bias)
+    views = (_by_pixel(x)[:, :, None], _steps(delta), A, _by_pixel(B), _by_pixel(C), D, delta_bias)
     numba_threads.run(
         kernel,
         batch * groups_of(channels),
@@ -132,6 +136,11 @@ def _orders(height: int, width: int, directions: int) -> NDArray[np.int64]:
 def _by_pixel(tensor: Tensor) -> Tensor:
     """View (batch, H, W, ...) as (batch, P, ...)."""
     return tensor.flatten(1, 2)
+
+
+def _steps(delta: Tensor) -> Tensor:
+    """View (directions, batch, H, W, channels) as (directions * batch, P, 1, channels)."""
+    return delta.flatten(2, 3).flatten(0, 1)[:, :, None]
 
 
 def _sum(parts: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ over a chunk before the next chunk, because pixels are far apart and visiting a 
 the arithmetic of a block. The states at the start of each chunk are all that is kept for the backward pass,
 which computes the others anew.
 
-Shapes, with P pixels and K directions: orders (K, P); x, y (batch, P, 1, channels); delta (batch, P, K,
+Shapes, with P pixels and K directions: orders (K, P); x, y (batch, P, 1, channels); delta (K * batch, P, 1,
 channels); A (K, channels, N); B, C (batch, P, K, N); D, bias (K, channels); starts (batch, K, chunks,
 blocks, N, BLOCK). A gradient has the shape of what it belongs to, but those of A, D and bias are per image
 (batch first), and those of B and C per group (groups first); their sums are the caller's.
@@ -127,6 +127,7 @@ def forward(
 ) -> None:
     """Write the outputs of one task and, unless `starts` has no chunks, the states to keep."""
     directions, channels, states = A.shape
+    batch = x.shape[0]
     length = orders.shape[1]
     blocks = starts.shape[3]
     size = (blocks + GROUPS - 1) // GROUPS  # blocks of a group
@@ -157,7 +158,7 @@ def forward(
                 first = block * BLOCK
                 width = min(BLOCK, channels - first)
                 _load(x, b, 0, order, first, width, u)
-                _load(delta, b, k, order, first, width, step)
+                _load(delta, k * batch + b, 0, order, first, width, step)
                 for t in range(order.size):
                     for i in range(BLOCK):
                         j = t * BLOCK + i
@@ -210,6 +211,7 @@ def backward(
     g_t = C_t y'_t + Ā_{t+1} g_{t+1}, and g_t Ā_t h_{t-1} is the gradient of Δ_t A.
     """
     directions, channels, states = A.shape
+    batch = x.shape[0]
     length = orders.shape[1]
     blocks = starts.shape[3]
     size = (blocks + GROUPS - 1) // GROUPS  # blocks of a group
@@ -254,7 +256,7 @@ def backward(
                 first = block * BLOCK
                 width = min(BLOCK, channels - first)
                 _load(x, b, 0, order, first, width, u)
-                _load(delta, b, k, order, first, width, raw)
+                _load(delta, k * batch + b, 0, order, first, width, raw)
                 _load(y_grad, b, 0, order, first, width, out_grad)
                 for t in range(order.size):
                     for i in range(BLOCK):
@@ -308,7 +310,7 @@ def backward(
                         gradients[local, states, i] += out_grad[j] * u[j]
                         gradients[local, states + 1, i] += raw[j]
                 _store(drive, b, 0, order, first, width, k > 0, x_grad)
-                _store(raw, b, k, order, first, width, False, delta_grad)
+                _store(raw, k * batch + b, 0, order, first, width, False, delta_grad)
             _store_states(B_sums, group, b, k, order, B_grad)
             _store_states(C_sums, group, b, k, order, C_grad)
         for block in range(group * size, min(group * size + size, blocks)):
