@@ -22,6 +22,7 @@ TINY = {
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(demo, "IMAGES", 16)
+    monkeypatch.setattr(demo, "DRAWN", 40)
     monkeypatch.setattr(demo, "SIZE", 32)
     monkeypatch.setattr(demo, "EPOCHS", 1)
     monkeypatch.setattr(demo, "read_preset", lambda _: TINY)
@@ -37,7 +38,7 @@ def test_the_page_shows_scores_outlines_curves_and_commands(
     assert len(re.findall(r"<td>Dice</td>", html)) == 2
     assert len(re.findall("<figure>", html)) == 3
     assert html.count("data:image/png;base64,") == 4
-    assert "16 synthetic images of 32 px" in html
+    assert "16 synthetic images of 40 px" in html
     assert "$" not in html
     weights = re.search(r"dermseg predict PHOTOS --weights (.*)", html)
     assert weights is not None

@@ -35,7 +35,10 @@ from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
 
 IMAGES = 240
+DRAWN = 256
+"""Side of the images in pixels."""
 SIZE = 96
+"""Side at which the network trains; it predicts, and is scored, at the images' own size."""
 EPOCHS = 14
 MARKER = "dermseg-demo.json"
 """Says that a folder is a demo's own, so that the next demo may replace it."""
@@ -62,7 +65,7 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     console = Console()
     _make_room(out)
     console.print(f"[bold]1/4[/] Drawing {IMAGES} synthetic images", highlight=False)
-    synthetic_collection(out / "data", IMAGES, SIZE, seed)
+    synthetic_collection(out / "data", IMAGES, DRAWN, seed)
     console.print("[bold]2/4[/] Training a small XLSTM-VMUNet, a minute or two on a laptop", highlight=False)
     trained = train(_arguments(out, seed), console)
     console.print("[bold]3/4[/] Scoring it on images it never saw", highlight=False)
@@ -127,7 +130,7 @@ def _page(trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) 
 def _lead(run: dict[str, Any], tested: int) -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     return (
-        f"{IMAGES} synthetic images of {SIZE} px were drawn; a small XLSTM-VMUNet learned from some of "
+        f"{IMAGES} synthetic images of {DRAWN} px were drawn; a small XLSTM-VMUNet learned from some of "
         f"them in {run['epochs']} epochs on this machine ({machine}), and was tested on {tested} others."
     )
 
