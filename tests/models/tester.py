@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,9 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dermseg.models.base import SegmentationModel
+from dermseg.data.augment import normalize
+from dermseg.data.images import read_image, read_mask
+from dermseg.data.synthetic import synthetic_collection
+from dermseg.losses.bce_dice import BCEDiceLoss
+from dermseg.models.base import Outputs, SegmentationModel
 from dermseg.models.registry import create_model, list_models
 from dermseg.models.weights import load_model, save_model
+from dermseg.training.module import per_image_overlap
 
 
 class ModelTester:
@@ -20,6 +26,12 @@ class ModelTester:
     name: ClassVar[str]
     arguments: ClassVar[dict[str, Any]]
     drop_path: ClassVar[bool] = True
+    random: ClassVar[str | None] = None
+    """Argument of a network without drop path that makes training random, such as "dropout"."""
+    silent: ClassVar[str] = r"(?!)"
+    """Regular expression of the parameters that get no gradient, where that is a fact about the system."""
+    overfit_steps: ClassVar[int] = 400
+    overfit_rate: ClassVar[float] = 3e-3
     square: ClassVar[tuple[int, int]] = (64, 64)
     sizes: ClassVar[list[tuple[int, int]]] = [(64, 64), (32, 96), (37, 70), (5, 3), (1, 1)]
     usual_sizes: ClassVar[list[tuple[int, int]]] = [(256, 256), (192, 320), (255, 331)]
@@ -32,6 +44,9 @@ class ModelTester:
             for parameter in model.parameters():
                 parameter += 0.05 * torch.randn_like(parameter)
         return model
+
+    def _random(self) -> str | None:
+        return "drop_path" if self.drop_path else self.random
 
     def images(self, batch: int, size: tuple[int, int] | None = None) -> Tensor:
         return torch.randn(batch, 3, *(size or self.square), generator=torch.Generator().manual_seed(1))
@@ -110,18 +125,28 @@ class ModelTester:
         assert first.std() > 1e-3
 
     def test_gradients_reach_every_parameter(self) -> None:
-        model = self.create(**({"drop_path": 0.0} if self.drop_path else {})).train()
-        model(self.images(2)).square().mean().backward()
-        silent = [
+        model = self.create(**({self._random(): 0.0} if self._random() else {})).train()
+        logits, auxiliary = model.outputs(self.images(2))
+        sum(output.square().mean() for output in (logits, *auxiliary)).backward()
+        silent = {
             key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()
-        ]
-        assert silent == []
+        }
+        assert silent == {key for key, _ in model.named_parameters() if re.fullmatch(self.silent, key)}
+
+    @torch.no_grad()
+    def test_all_outputs_begin_with_the_logits_and_are_as_large_as_the_images(self) -> None:
+        model = self.create().eval()
+        images = self.images(2, self.sizes[-1])
+        logits, auxiliary = model.outputs(images)
+        assert torch.equal(logits, model(images))
+        assert all(output.shape == logits.shape for output in auxiliary)
 
     @torch.no_grad()
     def test_only_training_is_random(self) -> None:
-        if not self.drop_path:
+        argument = self._random()
+        if not argument:
             pytest.skip("nothing in this network is random")
-        model = self.create(drop_path=0.5)
+        model = self.create(**{argument: 0.5})
         images = self.images(4)
         assert not torch.equal(model.train()(images), model(images))
         assert torch.equal(model.eval()(images), model(images))
@@ -153,6 +178,38 @@ class ModelTester:
     def check_compiles(self) -> None:
         model = self.create().eval()
         images = self.images(2)
-        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+        compiled = torch.compile(model, fullgraph=model.compiles, backend="aot_eager")
         with torch.no_grad():
             torch.testing.assert_close(compiled(images), model(images), atol=1e-5, rtol=1e-4)
+
+    @pytest.mark.slow
+    def test_overfits_four_synthetic_images(self, tmp_path: Path) -> None:
+        torch.manual_seed(0)
+        model = create_model(self.name, **self.arguments)
+        pairs = synthetic_collection(tmp_path, 4, size=self.square[0], seed=0).pairs
+        images = torch.stack([torch.from_numpy(read_image(pair.image)).permute(2, 0, 1) for pair in pairs])
+        masks = torch.stack([torch.from_numpy(read_mask(pair.mask)) for pair in pairs])[:, None]
+        standardised = normalize(images, model.preprocessing.mean, model.preprocessing.std)
+        assert fitted_dice(model, standardised, masks, self.overfit_steps, self.overfit_rate) > 0.95
+
+
+def fitted_dice(
+    model: SegmentationModel, images: Tensor, masks: Tensor, steps: int, learning_rate: float
+) -> float:
+    """Train on the same images over and over; return the best of the lowest per-image Dice, in eval mode."""
+    optimizer, criterion, best = torch.optim.AdamW(model.parameters(), learning_rate), BCEDiceLoss(), 0.0
+    for step in range(steps):
+        loss = sum(criterion(output, masks) for output in _flat(model.train().outputs(images)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 20 == 19:
+            with torch.no_grad():
+                best = max(best, per_image_overlap(model.eval()(images), masks)[0].min().item())
+        if best > 0.95:
+            break
+    return best
+
+
+def _flat(outputs: Outputs) -> list[Tensor]:
+    return [outputs.logits, *outputs.auxiliary]

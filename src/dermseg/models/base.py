@@ -3,12 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
+from dermseg.models.release import Release
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -50,6 +51,15 @@ class Preprocessing:
             raise ConfigError(f"preprocessing needs 3 means and 3 positive stds, got {self.mean}, {self.std}")
 
 
+class Outputs(NamedTuple):
+    """What a network gives to its own training loss."""
+
+    logits: Tensor
+    """The prediction (B, 1, H, W)."""
+    auxiliary: tuple[Tensor, ...] = ()
+    """Logits (B, 1, H, W) of further heads, which only training looks at; most networks have none."""
+
+
 class SegmentationModel(nn.Module, ABC):
     """A network that maps images (B, 3, H, W) to logits (B, 1, H, W), for any H and W of at least one pixel.
 
@@ -71,6 +81,12 @@ class SegmentationModel(nn.Module, ABC):
     """Sides of the padded image are multiples of this."""
     batch_independent: bool = True
     """Whether an image gets the same logits alone and in any batch."""
+    compiles: ClassVar[bool] = True
+    """Whether `torch.compile` traces the network to one graph."""
+    exports_to_onnx: ClassVar[bool] = True
+    """Whether `dermseg export` can write the network."""
+    release: ClassVar[Release | None] = None
+    """How the authors named the parameters of the release that this network equals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,6 +96,10 @@ class SegmentationModel(nn.Module, ABC):
     @abstractmethod
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of `stride`, to logits (B, 1, H, W)."""
+
+    def outputs_padded(self, images: Tensor) -> Outputs:
+        """Map images, sides multiples of `stride`, to all outputs; overridden where heads are several."""
+        return Outputs(self.forward_padded(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Segment standardised images.
@@ -93,6 +113,17 @@ class SegmentationModel(nn.Module, ABC):
         Raises:
             ConfigError: If the shape is not (B, 3, H, W) with B, H, W >= 1, or the type is not a float.
         """
+        padded = self._padded(images)
+        height, width = images.shape[2:]
+        return self.forward_padded(padded)[:, :, :height, :width]
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """Return the logits of `forward` and of every further head, for the network's own training loss."""
+        logits, auxiliary = self.outputs_padded(self._padded(images))
+        height, width = images.shape[2:]
+        return Outputs(logits[:, :, :height, :width], tuple(x[:, :, :height, :width] for x in auxiliary))
+
+    def _padded(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise ConfigError(
                 f"images must have shape (B, 3, H, W) with B, H, W >= 1, got {tuple(images.shape)}"
@@ -105,4 +136,4 @@ class SegmentationModel(nn.Module, ABC):
         below, right = -height % self.stride, -width % self.stride
         if below or right:
             images = F.pad(images, (0, right, 0, below), mode="replicate")
-        return self.forward_padded(images)[:, :, :height, :width]
+        return images

@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 
-_MODULES = ("vm_unet", "xlstm_vmunet")
+_MODULES = (
+    "vm_unet",
+    "xlstm_vmunet",
+)
 """Modules of `dermseg.models` that register networks; imported when a name is first looked up."""
 
 
@@ -19,6 +22,8 @@ _MODULES = ("vm_unet", "xlstm_vmunet")
 class ModelInfo:
     """Where a network comes from."""
 
+    title: str
+    """Name as its authors write it."""
     year: int
     family: str
     """Kind of architecture, such as "Mamba"."""
@@ -29,7 +34,9 @@ class ModelInfo:
     licence: str
     """Licence of the released code (ours is written anew, under Apache-2.0)."""
     parameters: int
-    """Parameters of the released network, which ours has as well in its released form."""
+    """Parameters of the released network, which ours has as well in its released form, less the dead ones."""
+    dead: int = 0
+    """Of these, the parameters that never touch the output; ours does not have them."""
 
 
 @dataclass(frozen=True)

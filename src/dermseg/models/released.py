@@ -15,30 +15,18 @@ from torch import Tensor
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.layers.xlstm_released import ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
+from dermseg.models.release import VSS_ENCODER_NAMES, VSS_NAMES, Release, Table, split_directions
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 """Entries under which training scripts store the weights beside their own state."""
 
-Table = tuple[tuple[str, str], ...]
-"""Pairs of a regular expression and its replacement, applied in turn."""
-
 RELEASED_NAMES: Table = (
-    (r"^encoder\.patch_embed\.projection\.", "patch_embed.proj."),
-    (r"^encoder\.patch_embed\.", "patch_embed."),
-    (r"^encoder\.stages\.(\d)\.(\d+)\.", r"layers.\1.blocks.\2."),
-    (r"^encoder\.merges\.(\d)\.", r"layers.\1.downsample."),
+    *VSS_ENCODER_NAMES,
     (r"^decoder\.stages\.(\d)\.blocks\.", r"layers_up.\1.blocks."),
     (r"^decoder\.stages\.(\d)\.expand\.", r"layers_up.\1.upsample."),
     (r"^decoder\.final\.", "final_up."),
     (r"^decoder\.head\.", "final_conv."),
-    (r"(blocks\.\d+)\.norm\.", r"\1.ln_1."),
-    (r"\.ss2d\.", ".self_attention."),
-    (r"\.self_attention\.norm\.", ".self_attention.out_norm."),
-    (r"\.conv\.(weight|bias)$", r".conv2d.\1"),
-    (r"\.x_proj$", ".x_proj_weight"),
-    (r"\.step_(weight|bias)$", r".dt_projs_\1"),
-    (r"\.A_log$", ".A_logs"),
-    (r"\.D$", ".Ds"),
+    *VSS_NAMES,
 )
 """From our names to those of VM-UNet, without its first `vmunet.`; `ReleasedXLSTM` has those of the xLSTM."""
 
@@ -54,6 +42,9 @@ VMAMBA_NAMES: Table = (
 
 DEAD = r"(?:.*\.)?total_(?:ops|params)"
 """Counters that the thop profiler leaves in checkpoints; no network reads them."""
+
+COUNTERS = ".num_batches_tracked"
+"""End of the names of batch counters, which old checkpoints lack and evaluation ignores."""
 
 BLOCK = r"layers\.([0-3])\.blocks\.(\d+)\."
 """Stage and number of a block in a name of the older kind."""
@@ -102,13 +93,13 @@ def read_released(path: Path | str) -> dict[str, Any]:
 def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> LoadReport:
     """Put a released checkpoint into one of our networks.
 
-    Checkpoints of VM-UNet and XLSTM-VMUNet must fit completely. One of VMamba (an image classifier) fills the
-    encoder and, mirrored, the decoder, stage i going to decoder stage 3 - i, as the authors of VM-UNet and
-    XLSTM-VMUNet do; blocks beyond the depth of either side are reported. Patch expansions, head and fusion
-    stay as they were. When an error is raised, the whole network stays as it was.
+    A checkpoint must fit completely, less the keys known to be dead. One of VMamba (an image classifier)
+    fills the encoder of VM-UNet and XLSTM-VMUNet and, mirrored, their decoder, stage i going to decoder stage
+    3 - i, as their authors do; blocks beyond the depth of either side are reported. Patch expansions, head
+    and fusion then stay as they were. When an error is raised, the whole network stays as it was.
 
     Args:
-        model: `vm_unet`, `vm_unet_d2292` or `xlstm_vmunet` with the VSS encoder, of the checkpoint's size.
+        model: A network of the checkpoint's size; `xlstm_vmunet` with the VSS encoder only.
         state_dict: The released weights, bare or as read by `read_released`.
 
     Returns:
@@ -119,13 +110,28 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
             wired like the released one; the message names what does not fit.
         ConfigError: If the model's encoder is not the VSS encoder.
     """
+    released = _unwrap(state_dict)
+    if model.release is not None:
+        return _load_system(model, model.release, released)
     if "encoder.patch_embed.projection.weight" not in model.state_dict():
         raise ConfigError("released weights fit only networks with the VSS encoder (encoder='vssm')")
-    released = _unwrap(state_dict)
     dead = tuple(key for key in released if re.fullmatch(DEAD, key))
     current = _current_names(key for key in released if key not in dead)
     load = _load_network if any(name.startswith("layers_up.") for name in current) else _load_vmamba
     return load(model, released, current, dead)
+
+
+def _load_system(model: SegmentationModel, release: Release, released: dict[str, Tensor]) -> LoadReport:
+    names = {key: _rename(key, release.names) for key in model.state_dict()}
+    released = {key.removeprefix("module."): value for key, value in released.items()}
+    skipped = tuple(key for key in released if re.fullmatch(f"{DEAD}|{release.dead}", key))
+    live = release.convert({key: value for key, value in released.items() if key not in skipped})
+    expected = set(names.values())
+    _refuse("unknown key", (key for key in live if key not in expected))
+    _refuse("missing key", (name for name in expected if name not in live and not name.endswith(COUNTERS)))
+    sources = {key: name for key, name in names.items() if name in live}
+    _copy(model, sources, live)
+    return LoadReport(tuple(sources), skipped, ())
 
 
 def _load_network(
@@ -225,14 +231,14 @@ def _refuse(fault: str, keys: Iterable[str]) -> None:
         more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
         raise CheckpointError(
             f"the released checkpoint does not fit the model: {fault} {', '.join(keys[:3])}{more}. "
-            "Create the model with the depths, fusion and xlstm_layers of the checkpoint."
+            "Create the model with the sizes and the form of the checkpoint."
         )
 
 
 def _copy(model: SegmentationModel, sources: dict[str, str], released: dict[str, Tensor]) -> None:
     """Copy released tensors into our parameters once all shapes are known to fit."""
     state = model.state_dict()
-    fitted = {key: _folded(key, released[source], state[key]) for key, source in sources.items()}
+    fitted = {key: split_directions(key, released[source], state[key]) for key, source in sources.items()}
     _refuse(
         "wrong shape of",
         (
@@ -242,10 +248,3 @@ def _copy(model: SegmentationModel, sources: dict[str, str], released: dict[str,
         ),
     )
     model.load_state_dict(state | fitted)
-
-
-def _folded(key: str, value: Tensor, ours: Tensor) -> Tensor:
-    """Split off the axis of four directions, which the release joins with the channels of A_log and D."""
-    if key.endswith((".A_log", ".D")) and ours.flatten(0, 1).shape == value.shape:
-        return value.view_as(ours)
-    return value

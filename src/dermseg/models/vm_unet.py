@@ -21,6 +21,7 @@ from dermseg.models.registry import ModelInfo, register_model
 STAGES = 4
 PATCH = 4
 RELEASED = ModelInfo(
+    title="VM-UNet",
     year=2024,
     family="Mamba",
     paper="https://arxiv.org/abs/2402.02491",

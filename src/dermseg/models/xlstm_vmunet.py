@@ -38,6 +38,7 @@ FUSIONS = ("multilevel", "rows", "released")
 @register_model(
     "xlstm_vmunet",
     ModelInfo(
+        title="XLSTM-VMUNet",
         year=2024,
         family="Mamba, xLSTM",
         paper="https://arxiv.org/abs/2411.09363",
