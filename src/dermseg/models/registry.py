@@ -12,7 +12,10 @@ from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 
 _MODULES = (
+    "pra_net",
+    "unext",
     "vm_unet",
+    "vm_unet_v2",
     "xlstm_vmunet",
 )
 """Modules of `dermseg.models` that register networks; imported when a name is first looked up."""
