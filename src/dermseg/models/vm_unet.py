@@ -37,7 +37,7 @@ class EncoderMaps(NamedTuple):
     inputs: list[Tensor]
     """What each stage received: the patch embedding, then the merged map of the stage before."""
     outputs: list[Tensor]
-    """What the blocks of each stage made, before merging."""
+    """What the blocks of each stage built made, before merging."""
 
 
 class VSSEncoder(nn.Module):
@@ -48,13 +48,17 @@ class VSSEncoder(nn.Module):
         depths: VSS blocks of each stage.
         drop_path: Drop-path rate of the last block; the rates grow linearly from 0.
         state: Size N of the scan's state.
+        built: Stages whose blocks are built, from the first; the rates are still those of all stages.
     """
 
-    def __init__(self, width: int, depths: Sequence[int], drop_path: float, state: int) -> None:
+    def __init__(
+        self, width: int, depths: Sequence[int], drop_path: float, state: int, built: int = STAGES
+    ) -> None:
         super().__init__()
         self.widths = stage_widths(width)
         self.patch_embed = PatchEmbed(width, PATCH)
-        self.stages = nn.ModuleList(_stages(self.widths, depths, _rates(drop_path, depths), state))
+        rates = _rates(drop_path, depths)
+        self.stages = nn.ModuleList(_stages(self.widths[:built], depths[:built], rates, state))
         self.merges = nn.ModuleList(PatchMerging(finer) for finer in self.widths[:-1])
 
     def forward(self, images: Tensor) -> EncoderMaps:
