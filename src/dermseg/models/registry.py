@@ -12,6 +12,7 @@ from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 
 _MODULES = (
+    "cara_net",
     "pra_net",
     "unext",
     "vm_unet",
