@@ -14,7 +14,9 @@ from dermseg.models.base import SegmentationModel
 _MODULES = (
     "cara_net",
     "pra_net",
+    "swin_unet",
     "unext",
+    "ultralight_vm_unet",
     "vm_unet",
     "vm_unet_v2",
     "xlstm_vmunet",

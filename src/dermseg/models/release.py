@@ -45,6 +45,12 @@ VSS_ENCODER_NAMES: Table = (
 )
 """From our names of a VSS encoder, around its blocks, to those of VM-UNet and its relatives."""
 
+MAMBA_NAMES: Table = (
+    (r"\.mamba\.conv\.", ".mamba.conv1d."),
+    (r"\.mamba\.step_proj\.", ".mamba.dt_proj."),
+)
+"""From our names inside a Mamba layer to those of its authors; the layer itself is `mamba` everywhere."""
+
 
 def split_directions(name: str, value: Tensor, ours: Tensor) -> Tensor:
     """Split off the axis of four directions, which releases join with the channels of A_log and D."""
