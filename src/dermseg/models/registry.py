@@ -12,11 +12,18 @@ from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 
 _MODULES = (
+    "attention_unet",
     "cara_net",
+    "fa_net",
     "pra_net",
+    "r2_unet",
+    "res_unet",
+    "skin_mamba",
     "swin_unet",
-    "unext",
     "ultralight_vm_unet",
+    "unet",
+    "unet_plus_plus",
+    "unext",
     "vm_unet",
     "vm_unet_v2",
     "xlstm_vmunet",
