@@ -88,3 +88,11 @@ def test_half_precision_logits_are_computed_in_float32():
 def test_another_shape_is_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         BCEDiceLoss()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4))
+
+
+def test_pooled_dice_is_that_of_one_large_image():
+    logits, target = draw(3, 5, 4)
+    pooled = BCEDiceLoss(pooled=True)(logits, target)
+    joined = BCEDiceLoss()(logits.reshape(1, 1, 15, 4), target.reshape(1, 1, 15, 4))
+    assert pooled.item() == pytest.approx(joined.item())
+    assert pooled.item() != pytest.approx(BCEDiceLoss()(logits, target).item(), rel=1e-3)

@@ -9,6 +9,7 @@ from dermseg.training.arguments import TrainArguments
 def test_defaults_are_the_papers():
     a = TrainArguments()
     assert (a.model, a.size, a.batch_size, a.epochs, a.learning_rate) == ("xlstm_vmunet", 256, 8, 150, 1e-3)
+    assert (a.optimizer, a.schedule, a.loss, a.recipe) == ("adamw", "cosine", "bce_dice", "common")
     assert a.gradient_clip is None
     assert a.patience is None
 
@@ -31,6 +32,15 @@ def test_defaults_are_the_papers():
         ({"validation": 0.5, "test": 0.5}, "leave no image for training"),
         ({"learning_rate": 1e-6}, "minimum_learning_rate 1e-05 is above"),
         ({"resume": True}, "resume needs the run folder"),
+        ({"betas": (0.9, 1.0)}, r"betas is \(0.9, 1.0\)"),
+        ({"momentum": -0.1}, "momentum is -0.1"),
+        ({"scales": ()}, r"scales is \(\)"),
+        ({"scales": (1.0, 0.0)}, r"scales is \(1.0, 0.0\)"),
+        ({"schedule": "step"}, "schedule step needs schedule_epochs"),
+        ({"schedule": "plateau"}, "schedule plateau needs schedule_epochs"),
+        ({"schedule_epochs": 0}, "schedule_epochs is 0"),
+        ({"schedule_factor": 0.0}, "schedule_factor is 0"),
+        ({"schedule_power": float("inf")}, "schedule_power is inf"),
     ],
 )
 def test_impossible_values_are_named(fields, message):

@@ -51,6 +51,31 @@ def test_model_arguments_do_not_outlive_their_model():
     assert parse(["--preset", "fast", "--model", "vm_unet"]).model_arguments == {}
 
 
+def test_a_recipe_lies_under_preset_file_and_flag(config):
+    path = config("batch_size: 5\nrecipe: own\nmodel: pra_net\n")
+    a = parse(["--config", path, "--learning_rate", "0.5"])
+    assert (a.loss, a.deep_supervision, a.scales) == ("structure", "sum", (0.75, 1.0, 1.25))
+    assert (a.batch_size, a.learning_rate, a.size, a.recipe) == (5, 0.5, 352, "own")
+    assert parse(["--config", path, "--preset", "fast"]).size == 128
+    assert parse(["--config", path, "--recipe", "common"]).size == 256
+
+
+def test_a_recipes_model_arguments_can_be_overridden_one_by_one():
+    a = parse(["--recipe", "own", "--model", "trans_unet", "--model_arguments.skips", "2"])
+    assert a.model_arguments == {"pretrained": True, "skips": 2}
+
+
+def test_a_network_without_a_known_recipe_is_named():
+    with pytest.raises(ConfigError, match=r"released training of 'unte' is not known; it is of .*unet"):
+        parse(["--recipe", "own", "--model", "unte"])
+
+
+def test_a_resumed_run_keeps_the_recipe_it_was_started_with(config, tmp_path):
+    config("model: pra_net\nrecipe: own\nsize: 96\nloss: bce_dice\n")
+    a = parse(["--resume", str(tmp_path)])
+    assert (a.recipe, a.size, a.loss) == ("own", 96, "bce_dice")
+
+
 def test_words_may_be_joined_by_hyphens():
     a = parse(["--batch-size", "4", "--learning-rate=0.5"])
     assert (a.batch_size, a.learning_rate) == (4, 0.5)
@@ -64,6 +89,9 @@ def test_words_may_be_joined_by_hyphens():
         (["--size", "0"], "size is 0"),
         (["--device", "tpu"], "device.*tpu"),
         (["--preset", "slow"], "preset.*slow"),
+        (["--recipe", "mine"], "recipe.*mine"),
+        (["--loss", "hinge"], "loss.*hinge"),
+        (["--optimizer", "lion"], "optimizer.*lion"),
         (["--config", "absent.yaml"], "cannot read.*absent.yaml"),
         (["--resume"], "resume needs the run folder"),
         (["--resume", "absent"], "absent is not a run folder"),

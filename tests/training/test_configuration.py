@@ -5,12 +5,19 @@ import pytest
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.command import parse
-from dermseg.training.configuration import presets, read_preset, save_configuration
+from dermseg.training.configuration import presets, read_preset, read_recipe, recipes, save_configuration
 
 
 @pytest.mark.parametrize("name", presets())
 def test_presets_are_valid(name):
     assert isinstance(parse(["--preset", name]), TrainArguments)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_recipes_are_valid_and_say_of_whom_they_are(name):
+    a = parse(["--recipe", "own", "--model", name])
+    assert (a.model, a.recipe) == (name, "own")
+    assert TrainArguments(**read_recipe(name)) == a
 
 
 def test_the_paper_preset_is_the_default():
@@ -33,6 +40,10 @@ def test_a_saved_configuration_gives_the_same_arguments(tmp_path):
         time_budget=2.5,
         cache=tmp_path,
         masks=tmp_path / "masks",
+        betas=(0.5, 0.999),
+        scales=(0.75, 1.0),
+        loss_arguments={"bce_weight": 0.5},
+        augmentation={"hue": 0.0},
     )
     save_configuration(tmp_path / "config.yaml", arguments)
     assert parse(["--config", str(tmp_path / "config.yaml")]) == arguments

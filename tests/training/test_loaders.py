@@ -24,6 +24,16 @@ def test_a_last_smaller_batch_is_left_out():
     assert [len(batch[0]) for batch in train_loader(pairs, 10, 4, seed=0, workers=0)] == [4, 4]
 
 
+def test_a_batch_comes_several_times_in_a_row():
+    pairs = TensorDataset(torch.arange(10))
+    loader = train_loader(pairs, 10, 4, seed=0, workers=0, times=3)
+    loader.batch_sampler.sampler.set_epoch(2)
+    batches = [batch[0].tolist() for batch in loader]
+    assert len(loader) == len(batches) == 6
+    assert batches[0] == batches[1] == batches[2] != batches[3] == batches[4] == batches[5]
+    assert batches[0] + batches[3] == order(0, 2, 10)[:8]
+
+
 def test_few_images_are_one_batch():
     pairs = TensorDataset(torch.arange(3))
     assert [len(batch[0]) for batch in train_loader(pairs, 3, 8, seed=0, workers=0)] == [3]

@@ -29,6 +29,10 @@ class TrainArguments:
     model_arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of the network that differ from its defaults, e.g. --model_arguments.fusion rows"""
 
+    recipe: Literal["common", "own"] = "common"
+    """With 'own', `dermseg train` starts from the options that the network's authors trained with, not from
+    one protocol for all. In Python, `dermseg.training.configuration.read_recipe` returns them."""
+
     data: str = "synthetic"
     """Folder of a data set, or 'synthetic' for drawn images that need no download."""
 
@@ -60,11 +64,46 @@ class TrainArguments:
     epochs: int = 150
     """Passes over the training images."""
 
+    loss: Literal["bce_dice", "structure"] = "bce_dice"
+    """Loss on logits; 'structure' is PraNet's. `dermseg.losses` has them."""
+
+    loss_arguments: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the loss that differ from its defaults, e.g. --loss_arguments.bce_weight 0.5"""
+
+    deep_supervision: Literal["none", "mean", "sum"] = "none"
+    """How the losses of all heads of the network are joined; with 'none', the prediction alone is trained."""
+
+    mask_feedback: bool = False
+    """Show the network a mask that it predicted for the image in an earlier epoch (fa_net)."""
+
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """What moves the weights; in adam and sgd the weight decay is part of the gradient."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Memory of adamw and adam: of the gradient and of its square."""
+
+    momentum: float = 0.9
+    """Memory of sgd."""
+
     learning_rate: float = 1e-3
-    """Highest learning rate of AdamW."""
+    """Highest learning rate."""
+
+    schedule: Literal["cosine", "constant", "linear", "poly", "step", "plateau"] = "cosine"
+    """How the learning rate falls, epoch by epoch, from the highest to the lowest."""
+
+    schedule_epochs: int | None = None
+    """cosine: epochs from the highest rate to the lowest, after which it rises again; linear: the last
+    epochs, over which it falls (both by default: the whole run). step: epochs between drops. plateau: epochs
+    without a lower validation loss that are endured before a drop."""
+
+    schedule_factor: float = 0.1
+    """step and plateau: what a drop multiplies the learning rate by."""
+
+    schedule_power: float = 0.9
+    """poly: power of the share of epochs that is left."""
 
     minimum_learning_rate: float = 1e-5
-    """Where the cosine ends (the released code's value; the paper gives none)."""
+    """Lowest learning rate (the released code's value; the paper gives none)."""
 
     warmup_epochs: int = 0
     """Epochs over which the learning rate first rises linearly; at least one epoch comes after them."""
@@ -73,14 +112,27 @@ class TrainArguments:
     """Decay of matrices and convolution kernels. Biases, norms and the scan's A_log and D are spared; the
     released code decays them too."""
 
+    decay_all: bool = False
+    """Decay biases, norms, A_log and D as well, as optimizers do by default."""
+
     gradient_clip: float | None = None
     """Largest norm of the gradient; none by default, as in the paper."""
+
+    gradient_clip_by: Literal["norm", "value"] = "norm"
+    """With 'value', gradient_clip is the largest size of every single element instead."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
     patience: int | None = None
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 
     augment: bool = True
     """Flip, rotate, scale and recolour the training images, drawn anew for every image and epoch."""
+
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    """Ranges of these changes that differ from the defaults in `dermseg.data.augment`, e.g.
+    --augmentation.hue 0"""
 
     seed: int = 0
     """Same seed, same machine: same curve. It also holds out the images where no split is given."""
@@ -110,11 +162,15 @@ class TrainArguments:
     """Continue the run in `out` from its last epoch, or start it where it has none yet."""
 
     def __post_init__(self) -> None:
+        # YAML has no tuples.
+        self.betas, self.scales = (self.betas[0], self.betas[1]), tuple(self.scales)
         self._positive("synthetic_images", "size", "batch_size", "epochs", "learning_rate")
-        self._positive("gradient_clip", "patience", "threads", "time_budget")
+        self._positive("gradient_clip", "patience", "threads", "time_budget", "schedule_epochs")
+        self._positive("schedule_factor", "schedule_power")
         self._not_negative(
             "minimum_learning_rate", "warmup_epochs", "weight_decay", "workers", "seed", "test"
         )
+        self._check_optimization()
         if not 0 < self.validation < 1:
             raise ConfigError(
                 f"validation is {self.validation}; it is a share between 0 and 1, since the best epoch is "
@@ -131,6 +187,15 @@ class TrainArguments:
             )
         if self.resume and self.out is None:
             raise ConfigError("resume needs the run folder: --resume RUN, or --out RUN --resume")
+
+    def _check_optimization(self) -> None:
+        for name, values in (("betas", self.betas), ("momentum", (self.momentum,))):
+            if not all(0 <= value < 1 for value in values):
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not self.scales or not all(scale > 0 and math.isfinite(scale) for scale in self.scales):
+            raise ConfigError(f"scales is {self.scales}; it must be one or more numbers above 0")
+        if self.schedule in ("step", "plateau") and self.schedule_epochs is None:
+            raise ConfigError(f"schedule {self.schedule} needs schedule_epochs")
 
     def _positive(self, *names: str) -> None:
         for name in names:

@@ -1,4 +1,4 @@
-"""The words of `dermseg train` become `TrainArguments`: flags over YAML files over a preset over defaults."""
+"""The words of `dermseg train` become `TrainArguments`: flags over YAML files over a preset over a recipe."""
 
 import argparse
 import re
@@ -10,14 +10,15 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
-from dermseg.training.configuration import overlay, presets, read_preset, read_yaml
+from dermseg.training.configuration import overlay, presets, read_preset, read_recipe, read_yaml
 
 
 def parse(words: Sequence[str]) -> TrainArguments:
     """Return the arguments that command-line words ask for.
 
-    Whatever the order of the words, a flag wins over a `--config` file, that over a `--preset`, and that
-    over the defaults. Of several files the later wins. `--resume RUN` takes the run's own configuration.
+    Whatever the order of the words, a flag wins over a `--config` file, that over a `--preset`, that over
+    the network's own recipe, where `recipe: own` asks for it, and that over the defaults. Of several files
+    the later wins. `--resume RUN` takes the run's own configuration.
 
     Args:
         words: The words after `dermseg train`.
@@ -42,7 +43,11 @@ def parse(words: Sequence[str]) -> TrainArguments:
     values: dict[str, Any] = {}
     for source, layer in layers.items():
         values = overlay(values, _checked(parser, layer, source))
-    return TrainArguments(**overlay(values, given))
+    values = overlay(values, given)
+    if values.get("recipe") == "own":
+        model = values.get("model", TrainArguments.model)
+        values = overlay(_checked(parser, read_recipe(model), f"recipe {model}"), values)
+    return TrainArguments(**values)
 
 
 def build_parser() -> ArgumentParser:
@@ -50,7 +55,7 @@ def build_parser() -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
         prog="dermseg train",
-        description="Train a network. Flags win over --config files, these over --preset.",
+        description="Train a network. Flags win over --config, it over --preset, it over --recipe.",
         exit_on_error=False,
     )
     parser.add_argument("--preset", choices=presets(), help="Settings that come with the package.")

@@ -1,9 +1,8 @@
-"""Layers of configuration: presets, YAML files, and the file that a run leaves beside its results."""
+"""Layers of configuration: recipes, presets, YAML files, and the file a run leaves beside its results."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,7 @@ from dermseg.training.arguments import TrainArguments
 
 def presets() -> list[str]:
     """Return the names of the presets that come with the package."""
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in _preset_folder().iterdir()
-        if entry.name.endswith(".yaml")
-    )
+    return _names("presets")
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -32,8 +27,28 @@ def read_preset(name: str) -> dict[str, Any]:
     """
     if name not in presets():
         raise ConfigError(f"there is no preset '{name}'; there are {', '.join(presets())}")
-    values: dict[str, Any] = yaml.safe_load((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
-    return values
+    return _packaged("presets", name)
+
+
+def recipes() -> list[str]:
+    """Return the names of the networks whose released training is known."""
+    return _names("recipes")
+
+
+def read_recipe(model: str) -> dict[str, Any]:
+    """Return the fields with which the authors of a network trained it, `model` and `recipe` among them.
+
+    `TrainArguments(**read_recipe("unet"))` is their training; what they do not say stays at its default.
+
+    Raises:
+        ConfigError: The training of this network is not known, or there is no such network.
+    """
+    if model not in recipes():
+        raise ConfigError(
+            f"recipe own: the released training of '{model}' is not known; it is of {', '.join(recipes())}. "
+            "Use recipe common"
+        )
+    return {"model": model, "recipe": "own", **_packaged("recipes", model)}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -81,5 +96,15 @@ def save_configuration(path: Path, arguments: TrainArguments) -> None:
     write_text(path, header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def _preset_folder() -> Traversable:
-    return files("dermseg.training") / "presets"
+def _names(folder: str) -> list[str]:
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in files("dermseg.training").joinpath(folder).iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def _packaged(folder: str, name: str) -> dict[str, Any]:
+    text = files("dermseg.training").joinpath(folder, f"{name}.yaml").read_text(encoding="utf-8")
+    values: dict[str, Any] = yaml.safe_load(text)
+    return values

@@ -16,7 +16,7 @@ def draw_curves(path: Path, history: History) -> None:
     loss, overlap, rate = figure.subplots(1, 3)
     loss.plot(epochs, [row.train_loss for row in history.epochs], marker=".", label="training")
     loss.plot(epochs, [row.val_loss for row in history.epochs], marker=".", label="validation")
-    loss.set(title="BCE + Dice loss", xlabel="epoch")
+    loss.set(title="loss", xlabel="epoch")
     overlap.plot(epochs, [row.val_dice for row in history.epochs], marker=".", label="Dice")
     overlap.plot(epochs, [row.val_iou for row in history.epochs], marker=".", label="IoU")
     best = history.best

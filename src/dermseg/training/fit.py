@@ -52,6 +52,7 @@ def fit(
             precision=a.precision,
             max_epochs=a.epochs,
             gradient_clip_val=a.gradient_clip,
+            gradient_clip_algorithm=a.gradient_clip_by,
             callbacks=[record, RunProgress(console, record.history, a.epochs)],
             plugins=[AtomicCheckpointIO()],
             logger=False,
@@ -65,7 +66,7 @@ def fit(
         with _interruptible(trainer):
             trainer.fit(
                 task,
-                train_loader(images.train, len(images.train), a.batch_size, a.seed, a.workers),
+                train_loader(images.train, len(images.train), a.batch_size, a.seed, a.workers, len(a.scales)),
                 validation_loader(images.validation, a.batch_size, a.workers),
                 ckpt_path=run.checkpoint,
                 weights_only=True,

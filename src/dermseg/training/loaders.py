@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-Pairs = Dataset[tuple[Tensor, Tensor]]
-Loader = DataLoader[tuple[Tensor, Tensor]]
+Pairs = Dataset[tuple[Tensor, ...]]
+Loader = DataLoader[tuple[Tensor, ...]]
 
 
 class EpochShuffle(Sampler[int]):
@@ -35,17 +35,41 @@ class EpochShuffle(Sampler[int]):
         return iter(order.tolist())
 
 
-def train_loader(pairs: Pairs, length: int, batch_size: int, seed: int, workers: int) -> Loader:
-    """Return shuffled batches.
+class RepeatedBatches(Sampler[list[int]]):
+    """Batches of a sampler's items, each several times in a row.
+
+    Args:
+        sampler: Order of the items.
+        batch_size: Items of a batch.
+        drop_last: Leave a last, smaller batch out.
+        times: How often each batch comes.
+    """
+
+    def __init__(self, sampler: EpochShuffle, batch_size: int, drop_last: bool, times: int) -> None:
+        # Under this name, Lightning finds the sampler whose epoch it sets.
+        self.sampler = sampler
+        self.times = times
+        self._batches = BatchSampler(sampler, batch_size, drop_last)
+
+    def __len__(self) -> int:
+        return len(self._batches) * self.times
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches:
+            yield from [batch] * self.times
+
+
+def train_loader(
+    pairs: Pairs, length: int, batch_size: int, seed: int, workers: int, times: int = 1
+) -> Loader:
+    """Return shuffled batches, each `times` in a row.
 
     A last, smaller batch is dropped, since batch statistics of one image can be undefined; other images
     are left out in each epoch. If all images are fewer than a batch, they are the batch.
     """
     return DataLoader(
         pairs,
-        batch_size=batch_size,
-        sampler=EpochShuffle(length, seed),
-        drop_last=length >= batch_size,
+        batch_sampler=RepeatedBatches(EpochShuffle(length, seed), batch_size, length >= batch_size, times),
         num_workers=workers,
         persistent_workers=workers > 0,
     )

@@ -4,20 +4,27 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from typing_extensions import override
 
-from dermseg.data.augment import augment, normalize
-from dermseg.losses.bce_dice import BCEDiceLoss
+from dermseg.data.augment import Augmentation, augment, normalize
+from dermseg.errors import ConfigError
+from dermseg.losses.deep_supervision import DeepSupervision
+from dermseg.losses.table import create_loss
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
-from dermseg.training.optimization import learning_rate, parameter_groups
+from dermseg.training.history import History
+from dermseg.training.optimization import create_optimizer
+from dermseg.training.schedule import learning_rate
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
 """Images uint8 (B, 3, S, S) and masks uint8 (B, 1, S, S), 0 or 1."""
+ROUNDING = 32
+"""Sides of images at another scale are multiples of this."""
 
 
 class SegmentationTask(pl.LightningModule):
-    """BCE-Dice on logits, AdamW, and per-image Dice on the validation images.
+    """The loss on logits, the optimizer, and per-image Dice on the validation images.
 
     Every random draw is a function of (seed, epoch, step). A run that is killed and resumed at an epoch
     therefore draws what the unbroken run draws, without any generator state being stored.
@@ -25,13 +32,24 @@ class SegmentationTask(pl.LightningModule):
     Args:
         network: The network to train.
         arguments: Of the run.
+        history: The curve so far, which grows as the run goes on; a new one by default.
+
+    Raises:
+        ConfigError: The arguments of the loss or of the augmentation are not theirs.
     """
 
-    def __init__(self, network: SegmentationModel, arguments: TrainArguments) -> None:
+    def __init__(
+        self, network: SegmentationModel, arguments: TrainArguments, history: History | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.arguments = arguments
-        self.loss = BCEDiceLoss()
+        self.history = history or History()
+        self.loss = create_loss(arguments.loss, arguments.loss_arguments)
+        try:
+            self.augmentation = Augmentation(**arguments.augmentation)
+        except TypeError as error:
+            raise ConfigError(f"augmentation: {error}") from error
 
     @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -42,24 +60,43 @@ class SegmentationTask(pl.LightningModule):
         if batch_idx > 0:
             return
         torch.manual_seed(_mixed_seed(self.arguments.seed, self.current_epoch))
-        a = self.arguments
-        rate = learning_rate(
-            self.current_epoch, a.epochs, a.learning_rate, a.minimum_learning_rate, a.warmup_epochs
-        )
+        losses = [row.val_loss for row in self.history.epochs]
+        rate = learning_rate(self.arguments, self.current_epoch, losses)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
     @override
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a batch, augmented per image."""
-        images, masks = batch
+        images, masks = self.views(*batch, index)
+        loss = self.training_loss(images, masks)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def views(self, images: Tensor, masks: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Return a batch as the network sees it in a step: augmented, standardised and at the step's scale.
+
+        Args:
+            images: uint8 (B, 3, S, S).
+            masks: uint8 (B, any, S, S), moved together with the images.
+            index: Of the step in its epoch.
+        """
+        number, place = divmod(index, len(self.arguments.scales))
         if self.arguments.augment:
             generator = torch.Generator().manual_seed(
-                _mixed_seed(self.arguments.seed, self.current_epoch, index)
+                _mixed_seed(self.arguments.seed, self.current_epoch, number)
             )
-            images, masks = augment(images, masks, generator)
-        loss: Tensor = self.loss(self(images), masks)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+            images, masks = augment(images, masks, generator, self.augmentation)
+        return at_scale(self._standardised(images), masks, self.arguments.scales[place])
+
+    def training_loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return the loss of standardised images: on the prediction, or on all heads."""
+        if self.arguments.deep_supervision == "none":
+            loss: Tensor = self.loss(self.network(images), masks)
+        else:
+            loss = DeepSupervision(self.loss, self.arguments.deep_supervision)(
+                self.network.outputs(images), masks
+            )
         return loss
 
     @override
@@ -74,17 +111,31 @@ class SegmentationTask(pl.LightningModule):
     @override
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, 1, S, S) of images uint8 (B, 3, S, S)."""
-        preprocessing = self.network.preprocessing
-        logits: Tensor = self.network(normalize(images, preprocessing.mean, preprocessing.std))
+        logits: Tensor = self.network(self._standardised(images))
         return logits
+
+    def _standardised(self, images: Tensor) -> Tensor:
+        preprocessing = self.network.preprocessing
+        return normalize(images, preprocessing.mean, preprocessing.std)
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW; the learning rate is set at the start of each epoch."""
-        groups = parameter_groups(self.network, self.arguments.weight_decay)
-        # In mixed precision Lightning refuses to clip gradients for a fused optimizer.
-        fused = self.arguments.precision == "32"
-        return torch.optim.AdamW(groups, lr=self.arguments.learning_rate, fused=fused)
+        """Return the optimizer; the learning rate is set at the start of each epoch."""
+        return create_optimizer(self.network, self.arguments)
+
+
+def at_scale(images: Tensor, masks: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Resize square images (B, 3, S, S) with their masks to the multiple of 32 pixels nearest to scale * S.
+
+    Both bilinearly and with their corners aligned, as PraNet trains; resized masks are floats from 0 to 1.
+    """
+    if scale == 1:
+        return images, masks
+    side = max(1, round(images.shape[-1] * scale / ROUNDING)) * ROUNDING
+    resized = (
+        F.interpolate(x.float(), (side, side), mode="bilinear", align_corners=True) for x in (images, masks)
+    )
+    return next(resized), next(resized)
 
 
 def per_image_overlap(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,20 +1,35 @@
-"""How the weights move: parameter groups of AdamW, and the learning rate of each epoch."""
+"""How the weights move: the optimizer, and which parameters it decays."""
 
-import math
 from typing import Any
 
+import torch
 from torch import nn
+
+from dermseg.training.arguments import TrainArguments
 
 SPARED = frozenset({"A_log", "D"})
 """Parameters of the scan with two or more axes that weight decay must not pull to zero."""
+
+
+def create_optimizer(model: nn.Module, arguments: TrainArguments) -> torch.optim.Optimizer:
+    """Return the optimizer of a run; its learning rate is set anew at the start of each epoch."""
+    a = arguments
+    groups = [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": a.weight_decay}]
+    if not a.decay_all:
+        groups = parameter_groups(model, a.weight_decay)
+    # In mixed precision Lightning refuses to clip gradients for a fused optimizer.
+    fused = a.precision == "32"
+    if a.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=a.learning_rate, momentum=a.momentum, fused=fused)
+    kind = torch.optim.AdamW if a.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=a.learning_rate, betas=a.betas, fused=fused)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that weight decay shrinks and those it spares.
 
     Decayed are matrices and convolution kernels. Spared are biases, the gains of norms, and the scan's
-    A_log and D, whose size carries a meaning of its own (a decay rate, a pass-through gain). The released
-    training code decays every parameter.
+    A_log and D, whose size carries a meaning of its own (a decay rate, a pass-through gain).
 
     Args:
         model: The network.
@@ -34,22 +49,3 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": decayed, "weight_decay": weight_decay},
         {"params": spared, "weight_decay": 0.0},
     ]
-
-
-def learning_rate(epoch: int, epochs: int, highest: float, lowest: float, warmup: int = 0) -> float:
-    """Return the learning rate of an epoch: a linear rise, then one half-period of a cosine.
-
-    A function of the epoch alone, so that a resumed run needs no scheduler state.
-
-    Args:
-        epoch: Counted from 0.
-        epochs: Epochs of the whole run; the last one runs at `lowest`.
-        highest: Learning rate after the rise.
-        lowest: Learning rate at the end.
-        warmup: Epochs of the rise; fewer where the run is too short for a last one after them.
-    """
-    warmup = min(warmup, epochs - 1)
-    if epoch < warmup:
-        return highest * (epoch + 1) / (warmup + 1)
-    progress = (epoch - warmup) / max(1, epochs - warmup - 1)
-    return lowest + (highest - lowest) * (1 + math.cos(math.pi * min(1.0, progress))) / 2

@@ -85,7 +85,7 @@ def _train(
         return TrainResult(run.path, run.history, True)
     images = load_images(arguments, run.path / "split.json", console)
     begin_run(run, arguments, images.split)
-    task = SegmentationTask(network, arguments)
+    task = SegmentationTask(network, arguments, run.history)
     _print_beginning(arguments, network, images, run, console)
     history = run.history
     if not complete:

@@ -1,0 +1,80 @@
+"""Every recipe is executed: a small form of its network takes the recipe's own steps on drawn images."""
+
+import importlib
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from dermseg.models.registry import list_models
+from dermseg.training.command import parse
+from dermseg.training.configuration import recipes
+from dermseg.training.history import History
+from dermseg.training.run import train
+
+MODELS = Path(__file__).parents[1] / "models"
+VARIANTS = {
+    "swin_unet_256": "swin_unet",
+    "unet_plus_plus_ds": "unet_plus_plus",
+    "unext_s": "unext",
+    "vm_unet_d2292": "vm_unet",
+    "vm_unet_v2_nods": "vm_unet_v2",
+}
+"""Systems that are small in the way of another one."""
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Return the class of contract tests of each system, which knows a small form of it."""
+    sys.path.insert(0, str(MODELS))
+    try:
+        modules = [importlib.import_module(path.stem) for path in sorted(MODELS.glob("test_*.py"))]
+    finally:
+        sys.path.remove(str(MODELS))
+    classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return {c.name: c for c in classes if hasattr(c, "name") and hasattr(c, "overfit_steps")}
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_recipe_trains(name, small, tiny):
+    if name not in list_models():
+        pytest.skip(f"{name} is not registered yet")
+    tester = small.get(name) or small[VARIANTS[name]]
+    own = parse(["--recipe", "own", "--model", name])
+    arguments = {key: value for key, value in own.model_arguments.items() if key != "pretrained"}
+    asked = replace(
+        tiny(),
+        **{
+            field: getattr(own, field)
+            for field in own.__dataclass_fields__
+            if field not in ("data", "validation", "threads", "device", "out", "cache")
+        },
+    )
+    shrunk = replace(
+        asked,
+        model_arguments=tester.arguments | arguments,
+        size=tester.square[0],
+        batch_size=min(own.batch_size, 2),
+        epochs=1,
+    )
+    result = train(shrunk, Console(quiet=True))
+    [row] = result.history.epochs
+    assert math.isfinite(row.train_loss)
+    assert row.learning_rate == own.learning_rate
+    first, last = (_weights(result, shrunk, at) for at in ("start", "end"))
+    assert any(not torch.equal(first[key], last[key]) for key in first)
+    assert isinstance(result.history, History)
+
+
+def _weights(result, arguments, at):
+    from dermseg.models.registry import create_model
+
+    if at == "end":
+        state = torch.load(result.folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        return {key.removeprefix("network."): value for key, value in state.items()}
+    torch.manual_seed(arguments.seed)
+    return create_model(arguments.model, **arguments.model_arguments).state_dict()
