@@ -40,7 +40,7 @@ def test_weights_that_cannot_be_had_are_a_clear_error(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(ConfigError, match="res2net50d cannot be had.*no network.*pretrained=False"):
+    with pytest.raises(ConfigError, match=r"res2net50d cannot be had.*no network.*pretrained=False"):
         Res2Net((3, 4, 6, 3), (64, 128, 256, 512), pretrained=True)
 
 
