@@ -9,7 +9,7 @@ from dermseg.errors import ConfigError
 from dermseg.models import swin_unet
 from dermseg.models.registry import create_model
 
-SMALL = {"width": 8, "head_width": 4, "window": 2, "size": 64}
+SMALL = {"width": 16, "head_width": 8, "window": 2, "size": 64}
 TAPS = {
     "hook:swin_unet.patch_embed": "encoder.patch_embed",
     "hook:swin_unet.layers.0": "encoder.merges.0",
