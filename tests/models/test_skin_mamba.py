@@ -7,7 +7,7 @@ from tester import ModelTester
 
 class TestSkinMamba(ModelTester):
     name = "skin_mamba"
-    arguments: ClassVar[dict[str, Any]] = {"width": 4, "state": 4}
+    arguments: ClassVar[dict[str, Any]] = {"width": 8, "state": 2}
     drop_path = False
 
 

@@ -58,4 +58,5 @@ class FrequencyBlock(nn.Module):
         spectrum = torch.fft.rfft2(computed)
         parts = torch.cat([spectrum.real, spectrum.imag], dim=1).to(x.dtype)
         real, imaginary = self.filter(parts).to(computed.dtype).chunk(2, dim=1)
-        return torch.fft.irfft2(torch.complex(real, imaginary), s=x.shape[2:]).to(x.dtype)
+        filtered: Tensor = torch.fft.irfft2(torch.complex(real, imaginary), s=x.shape[2:])
+        return filtered.to(x.dtype)

@@ -51,13 +51,12 @@ class ParallelMamba(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H, W); the pixels are read row by row."""
-        height, width = x.shape[2:]
         tokens = self.norm(x.flatten(2).transpose(1, 2))
         chunks = torch.stack(tokens.chunk(CHUNKS, dim=2), dim=1)  # (B, 4, L, width / 4)
         mixed = self.mamba(chunks.flatten(0, 1)).view_as(chunks) + self.skip_scale * chunks
         joined = torch.cat(mixed.unbind(1), dim=2)
         projected: Tensor = self.proj(self.norm(joined))  # the same norm again, as released
-        return projected.transpose(1, 2).unflatten(2, (height, width))
+        return projected.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
 
 
 @register_model(

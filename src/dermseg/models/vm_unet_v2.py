@@ -6,9 +6,10 @@ Written from the paper and from measurements of the released network, which this
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
+from functools import reduce
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,9 +66,9 @@ class Infusion(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], like: Tensor) -> Tensor:
         """Map one map (B, width, H_l, W_l) per level to one of the size of `like`."""
-        resized = (_resized(x, like) for x in maps)
-        infused: Tensor = prod(conv(x) for conv, x in zip(self.convs, resized, strict=True))
-        return infused
+        infused: Tensor = reduce(
+            torch.mul, [conv(_resized(x, like)) for conv, x in zip(self.convs, maps, strict=True)]
+        )
 
 
 @register_model("vm_unet_v2_nods", replace(RELEASED, dead=8_948_893))
