@@ -20,6 +20,7 @@ _MODULES = (
     "res_unet",
     "skin_mamba",
     "swin_unet",
+    "trans_unet",
     "ultralight_vm_unet",
     "unet",
     "unet_plus_plus",
