@@ -66,9 +66,9 @@ class Infusion(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], like: Tensor) -> Tensor:
         """Map one map (B, width, H_l, W_l) per level to one of the size of `like`."""
-        infused: Tensor = reduce(
-            torch.mul, [conv(_resized(x, like)) for conv, x in zip(self.convs, maps, strict=True)]
-        )
+        resized = [conv(_resized(x, like)) for conv, x in zip(self.convs, maps, strict=True)]
+        infused: Tensor = reduce(torch.mul, resized)
+        return infused
 
 
 @register_model("vm_unet_v2_nods", replace(RELEASED, dead=8_948_893))
