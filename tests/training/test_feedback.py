@@ -35,13 +35,12 @@ def test_predictions_count_only_once_accepted():
     assert not store.get(("c",)).any()
 
 
-def test_rejected_predictions_never_return():
+def test_a_later_proposal_takes_the_place_of_an_earlier_one():
     store, earlier, later = MaskStore(bright), drawn(2, 1), drawn(1, 2)
     store.propose(("a", "b"), earlier)
-    store.reject()
     store.propose(("b",), later)
     store.accept()
-    assert torch.equal(store.get(("a", "b")), torch.cat([bright(("a",)).byte(), later.byte()]))
+    assert torch.equal(store.get(("a", "b")), torch.cat([earlier[:1], later]).byte())
 
 
 def test_first_masks_are_asked_for_only_where_none_is_accepted():

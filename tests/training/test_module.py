@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from dermseg.data.augment import normalize
 from dermseg.errors import ConfigError
 from dermseg.evaluation.metrics import score
-from dermseg.models.base import Outputs, SegmentationModel
+from dermseg.models.base import IMAGENET_MEAN, IMAGENET_STD, Outputs, SegmentationModel
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.module import SegmentationTask, at_scale, per_image_overlap
 
@@ -64,7 +65,7 @@ def test_without_deep_supervision_only_the_prediction_is_trained():
 def test_deep_supervision_trains_every_head(reduction, share):
     trained = task(augment=False, deep_supervision=reduction)
     images, masks = trained.views(*batch(), 0)
-    logits, (auxiliary,) = trained.network.outputs(images)
+    logits, (auxiliary,) = trained.network.outputs(normalize(images, IMAGENET_MEAN, IMAGENET_STD))
     expected = share * (trained.loss(logits, masks) + trained.loss(auxiliary, masks))
     assert trained.training_loss(images, masks).item() == pytest.approx(expected.item())
 

@@ -24,7 +24,7 @@ class MaskStore:
 
     Args:
         first: Makes the masks (B, 1, H, W), 0 or 1, of the images of these identifiers; asked for images that
-            have no accepted mask yet. `dermseg.layers.otsu.otsu_masks` is FANet's.
+            have no accepted mask yet. FANet's are those of its `first_masks`.
     """
 
     def __init__(self, first: Callable[[Sequence[str]], Tensor]) -> None:
@@ -65,12 +65,8 @@ class MaskStore:
         self._accepted |= self._proposed
         self._proposed = {}
 
-    def reject(self) -> None:
-        """Forget the proposed masks: the network has not become better."""
-        self._proposed = {}
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the accepted masks as tensors and plain values; save after `accept` or `reject`."""
+        """Return the accepted masks as tensors and plain values; without those proposed."""
         bits = np.array(list(self._accepted.values()), np.uint8)
         return {
             "identifiers": list(self._accepted),

@@ -13,8 +13,9 @@ from rich.console import Console
 from dermseg.devices import resolve_device
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import AtomicCheckpointIO
+from dermseg.training.feedback_task import Numbered
 from dermseg.training.folder import RunFolder
-from dermseg.training.loaders import train_loader, validation_loader
+from dermseg.training.loaders import Pairs, train_loader, validation_loader
 from dermseg.training.module import SegmentationTask
 from dermseg.training.progress import RunProgress
 from dermseg.training.record import EpochRecord
@@ -45,6 +46,7 @@ def fit(
     """
     a = arguments
     record = EpochRecord(run.path, a, run.history)
+    pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
         trainer = pl.Trainer(
             accelerator=resolve_device(a.device).type,
@@ -66,7 +68,7 @@ def fit(
         with _interruptible(trainer):
             trainer.fit(
                 task,
-                train_loader(images.train, len(images.train), a.batch_size, a.seed, a.workers, len(a.scales)),
+                train_loader(pairs, len(images.train), a.batch_size, a.seed, a.workers, len(a.scales)),
                 validation_loader(images.validation, a.batch_size, a.workers),
                 ckpt_path=run.checkpoint,
                 weights_only=True,

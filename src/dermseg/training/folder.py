@@ -92,5 +92,11 @@ def _check_same_experiment(configuration: Path, arguments: TrainArguments) -> No
 
 
 def _equal(saved: object, given: object) -> bool:
-    # YAML has no tuples.
-    return saved == given or repr(saved) == repr(given).replace("(", "[").replace(")", "]")
+    return saved == given or saved == _without_tuples(given)
+
+
+def _without_tuples(value: object) -> object:
+    """Return a value as YAML gives it back, which has no tuples."""
+    if isinstance(value, dict):
+        return {key: _without_tuples(item) for key, item in value.items()}
+    return [_without_tuples(item) for item in value] if isinstance(value, (list, tuple)) else value

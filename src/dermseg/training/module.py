@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from dermseg.data.augment import Augmentation, augment, normalize
+from dermseg.data.dataset import CachedPairs
 from dermseg.errors import ConfigError
 from dermseg.losses.deep_supervision import DeepSupervision
 from dermseg.losses.table import create_loss
@@ -32,24 +33,30 @@ class SegmentationTask(pl.LightningModule):
     Args:
         network: The network to train.
         arguments: Of the run.
-        history: The curve so far, which grows as the run goes on; a new one by default.
 
     Raises:
         ConfigError: The arguments of the loss or of the augmentation are not theirs.
     """
 
-    def __init__(
-        self, network: SegmentationModel, arguments: TrainArguments, history: History | None = None
-    ) -> None:
+    def __init__(self, network: SegmentationModel, arguments: TrainArguments) -> None:
         super().__init__()
         self.network = network
         self.arguments = arguments
-        self.history = history or History()
+        self.history = History()
         self.loss = create_loss(arguments.loss, arguments.loss_arguments)
         try:
             self.augmentation = Augmentation(**arguments.augmentation)
         except TypeError as error:
             raise ConfigError(f"augmentation: {error}") from error
+
+    def begin(self, history: History, pairs: CachedPairs) -> None:  # noqa: ARG002 (others show them)
+        """Take up a run where it stands.
+
+        Args:
+            history: The curve so far, which grows as the run goes on.
+            pairs: The training images.
+        """
+        self.history = history
 
     @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -74,7 +81,7 @@ class SegmentationTask(pl.LightningModule):
         return loss
 
     def views(self, images: Tensor, masks: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        """Return a batch as the network sees it in a step: augmented, standardised and at the step's scale.
+        """Return a batch as it is trained on in a step: augmented, and at the step's scale.
 
         Args:
             images: uint8 (B, 3, S, S).
@@ -87,16 +94,15 @@ class SegmentationTask(pl.LightningModule):
                 _mixed_seed(self.arguments.seed, self.current_epoch, number)
             )
             images, masks = augment(images, masks, generator, self.augmentation)
-        return at_scale(self._standardised(images), masks, self.arguments.scales[place])
+        return at_scale(images, masks, self.arguments.scales[place])
 
     def training_loss(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Return the loss of standardised images: on the prediction, or on all heads."""
+        """Return the loss of images with values 0..255: on the prediction, or on all heads."""
         if self.arguments.deep_supervision == "none":
-            loss: Tensor = self.loss(self.network(images), masks)
+            loss: Tensor = self.loss(self(images), masks)
         else:
-            loss = DeepSupervision(self.loss, self.arguments.deep_supervision)(
-                self.network.outputs(images), masks
-            )
+            outputs = self.network.outputs(self._standardised(images))
+            loss = DeepSupervision(self.loss, self.arguments.deep_supervision)(outputs, masks)
         return loss
 
     @override
@@ -110,7 +116,7 @@ class SegmentationTask(pl.LightningModule):
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (B, 1, S, S) of images uint8 (B, 3, S, S)."""
+        """Return the logits (B, 1, S, S) of images (B, 3, S, S) with values 0..255."""
         logits: Tensor = self.network(self._standardised(images))
         return logits
 

@@ -15,6 +15,7 @@ from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import newest_checkpoint
+from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
 from dermseg.training.folder import RunFolder, begin_run, open_run
 from dermseg.training.history import History
@@ -64,10 +65,10 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     console = console or Console()
     # Before the folder is made: a mistaken argument should leave nothing behind.
     resolve_device(arguments.device)
-    network = _network(arguments)
+    task = _task(arguments)
     with open_run(arguments) as run:
         try:
-            return _train(arguments, network, run, console)
+            return _train(arguments, task, run, console)
         except KeyboardInterrupt:
             resume = shlex.join(["dermseg", "train", "--resume", str(run.path)])
             _print(
@@ -77,7 +78,7 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
 
 
 def _train(
-    arguments: TrainArguments, network: SegmentationModel, run: RunFolder, console: Console
+    arguments: TrainArguments, task: SegmentationTask, run: RunFolder, console: Console
 ) -> TrainResult:
     complete = run.history.is_complete(arguments.epochs, arguments.patience)
     if complete and _results_are_written(run):
@@ -85,8 +86,8 @@ def _train(
         return TrainResult(run.path, run.history, True)
     images = load_images(arguments, run.path / "split.json", console)
     begin_run(run, arguments, images.split)
-    task = SegmentationTask(network, arguments, run.history)
-    _print_beginning(arguments, network, images, run, console)
+    task.begin(run.history, images.train)
+    _print_beginning(arguments, task.network, images, run, console)
     history = run.history
     if not complete:
         try:
@@ -102,7 +103,7 @@ def _train(
     return TrainResult(run.path, history, complete)
 
 
-def _network(arguments: TrainArguments) -> SegmentationModel:
+def _task(arguments: TrainArguments) -> SegmentationTask:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
@@ -111,7 +112,7 @@ def _network(arguments: TrainArguments) -> SegmentationModel:
     except TypeError as error:
         raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
     network.preprocessing = replace(network.preprocessing, size=arguments.size)
-    return network
+    return (FeedbackTask if arguments.mask_feedback else SegmentationTask)(network, arguments)
 
 
 def _results_are_written(run: RunFolder) -> bool:
