@@ -57,8 +57,8 @@ class VSSEncoder(nn.Module):
         super().__init__()
         self.widths = stage_widths(width)
         self.patch_embed = PatchEmbed(width, PATCH)
-        rates = _rates(drop_path, depths)
-        self.stages = nn.ModuleList(_stages(self.widths[:built], depths[:built], rates, state))
+        rates = drop_path_rates(drop_path, depths)
+        self.stages = nn.ModuleList(vss_stages(self.widths[:built], depths[:built], rates, state))
         self.merges = nn.ModuleList(PatchMerging(finer) for finer in self.widths[:-1])
 
     def forward(self, images: Tensor) -> EncoderMaps:
@@ -99,7 +99,7 @@ class VSSDecoder(nn.Module):
     def __init__(self, width: int, depths: Sequence[int], drop_path: float, state: int) -> None:
         super().__init__()
         widths = stage_widths(width)[::-1]
-        blocks = _stages(widths, depths, _rates(drop_path, depths)[::-1], state)
+        blocks = vss_stages(widths, depths, drop_path_rates(drop_path, depths)[::-1], state)
         expansions = [nn.Identity(), *(PatchExpand(coarse, fine) for coarse, fine in pairwise(widths))]
         self.stages = nn.ModuleList(map(DecoderStage, expansions, blocks))
         self.final = PatchExpand(width, width // PATCH, PATCH)
@@ -197,11 +197,15 @@ def init_linear(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _rates(highest: float, depths: Sequence[int]) -> list[float]:
+def drop_path_rates(highest: float, depths: Sequence[int]) -> list[float]:
+    """Rates of all blocks of all stages: growing linearly from 0 to the highest."""
     return [float(rate) for rate in torch.linspace(0, highest, sum(depths), device="cpu")]
 
 
-def _stages(widths: list[int], depths: Sequence[int], rates: list[float], state: int) -> list[nn.Sequential]:
+def vss_stages(
+    widths: Sequence[int], depths: Sequence[int], rates: Sequence[float], state: int
+) -> list[nn.Sequential]:
+    """Build stages of VSS blocks, which take their drop-path rates from the list in turn."""
     remaining = iter(rates)
     return [
         nn.Sequential(*(VSSBlock(width, next(remaining), state) for _ in range(depth)))
