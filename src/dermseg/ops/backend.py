@@ -1,4 +1,4 @@
-"""Which implementation of an operator runs: `numba` on a CPU, `reference` (plain PyTorch) everywhere else.
+"""Which implementation of an operator runs: `numba` on a CPU, `triton` on a GPU, else `reference` (PyTorch).
 
 The environment variable `DERMSEG_BACKEND` overrides the choice; it is read at every call.
 """
@@ -13,7 +13,7 @@ import torch
 
 from dermseg.errors import ConfigError, DermsegWarning
 
-BACKENDS = ("reference", "numba")
+BACKENDS = ("reference", "numba", "triton")
 VARIABLE = "DERMSEG_BACKEND"
 
 _log = logging.getLogger(__name__)
@@ -53,19 +53,47 @@ def choose(operator: str, device: torch.device | str, dtype: torch.dtype) -> str
 
 @cache  # so that the choice is logged, and a missing back-end warned about, once
 def _choose(operator: str, device: str, dtype: str, wanted: str | None) -> str:
-    chosen = "reference"
-    if wanted != "reference":
-        fits = device == "cpu" and dtype in ("float32", "float64", "bfloat16", "float16")
-        if not fits:
-            if wanted == "numba":
-                _warn(f"{operator}: the numba back-end does not run {dtype} on {device}")
-        elif importlib.util.find_spec("numba") is None:
-            _warn(f"{operator}: numba is not installed (remedy: pip install numba)")
-        else:
-            chosen = "numba"
+    fast = wanted or {"cpu": "numba", "cuda": "triton"}.get(device, "reference")
+    obstacle = _OBSTACLES[fast](device, dtype) if fast in _OBSTACLES else None
+    if obstacle is not None:
+        reason = f"{operator}: {obstacle}; using the slow reference implementation"
+        warnings.warn(reason, DermsegWarning, stacklevel=3)
+    chosen = fast if obstacle is None else "reference"
     _log.debug("%s on %s in %s: %s", operator, device, dtype, chosen)
     return chosen
 
 
-def _warn(reason: str) -> None:
-    warnings.warn(f"{reason}; using the slow reference implementation", DermsegWarning, stacklevel=4)
+def _numba_obstacle(device: str, dtype: str) -> str | None:
+    """Say why numba cannot run, if it cannot."""
+    if device != "cpu" or dtype not in _TYPES:
+        return f"the numba back-end does not run {dtype} on {device}"
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed (remedy: pip install numba)"
+    return None
+
+
+def _triton_obstacle(device: str, dtype: str) -> str | None:
+    """Say why Triton cannot run, if it cannot."""
+    interpreted = device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    if not (device == "cuda" or interpreted) or dtype not in _TYPES:
+        remedy = " (remedy: set TRITON_INTERPRET=1 before Python starts)" if device == "cpu" else ""
+        return f"the triton back-end does not run {dtype} on {device}{remedy}"
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed (remedy: pip install triton; on Windows, triton-windows)"
+    if _triton_version() < _TRITON_FLOOR:
+        return "triton is older than 3.3 (remedy: pip install 'torch>=2.7')"
+    if device == "cuda" and torch.cuda.is_available() and torch.cuda.get_device_capability() < _CAPABILITY:
+        return "this GPU is older than Triton supports"
+    return None
+
+
+_TYPES = ("float32", "float64", "bfloat16", "float16")
+_TRITON_FLOOR = (3, 3)  # the first whose kernels may keep a history in a tuple
+_CAPABILITY = (7, 0)
+_OBSTACLES = {"numba": _numba_obstacle, "triton": _triton_obstacle}
+
+
+def _triton_version() -> tuple[int, ...]:
+    import triton  # importlib.metadata would not find it under the name of triton-windows or pytorch-triton
+
+    return tuple(int(part) for part in triton.__version__.split(".")[:2])

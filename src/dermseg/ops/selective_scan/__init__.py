@@ -1,4 +1,4 @@
-"""Selective scan (S6): `reference.py` is the specification, `cpu.py` the fast path, `op.py` chooses."""
+"""Selective scan (S6): `reference.py` is the specification, `cpu.py` and `gpu.py` the fast paths."""
 
 from dermseg.ops.selective_scan.op import selective_scan
 

@@ -52,8 +52,13 @@ def selective_scan(
         },
     )
     dtype = checks.computing_dtype(u, delta, A, B, C, D, delta_bias)
+    backend = choose("selective_scan", u.device, dtype)
+    if backend == "triton":  # reads half precision as it is
+        from dermseg.ops.selective_scan import gpu
+
+        return gpu.selective_scan(u, delta, A, B, C, D, delta_bias)
     inputs = [tensor.to(dtype) for tensor in (u, delta, A, B, C, D, delta_bias)]
-    if choose("selective_scan", u.device, dtype) == "numba":
+    if backend == "numba":
         from dermseg.ops.selective_scan import cpu
 
         return cpu.selective_scan(*inputs).to(u.dtype)

@@ -1,4 +1,4 @@
-"""SS2D, the four-direction scan of a map: `reference.py` specifies, `cpu.py` is fast, `op.py` chooses."""
+"""SS2D, the four-direction scan of a map: `reference.py` specifies, `cpu.py` and `gpu.py` are fast."""
 
 from dermseg.ops.ss2d.op import ss2d_scan
 

@@ -46,8 +46,13 @@ def ss2d_scan(
         },
     )
     dtype = checks.computing_dtype(x, delta, A, B, C, D, delta_bias)
+    backend = choose("ss2d_scan", x.device, dtype)
+    if backend == "triton":  # reads half precision as it is
+        from dermseg.ops.ss2d import gpu
+
+        return gpu.ss2d_scan(x, delta, A, B, C, D, delta_bias)
     inputs = [tensor.to(dtype) for tensor in (x, delta, A, B, C, D, delta_bias)]
-    if choose("ss2d_scan", x.device, dtype) == "numba":
+    if backend == "numba":
         from dermseg.ops.ss2d import cpu
 
         return cpu.ss2d_scan(*inputs).to(x.dtype)
