@@ -15,6 +15,7 @@ _MODULES = (
     "attention_unet",
     "cara_net",
     "fa_net",
+    "h_vmunet",
     "mamba_unet",
     "pra_net",
     "r2_unet",
