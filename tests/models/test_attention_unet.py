@@ -9,6 +9,7 @@ class TestAttentionUNet(ModelTester):
     name = "attention_unet"
     arguments: ClassVar[dict[str, Any]] = {"width": 4}
     drop_path = False
+    overfit_rate = 3e-3
 
 
 @pytest.mark.parity

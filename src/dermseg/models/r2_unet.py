@@ -50,9 +50,10 @@ class R2UNet(_RecurrentUNet):
     BatchNorm and ReLU, applied once to its input and then `steps` times to the sum of its input and its last
     result. The enlarging steps are not recurrent.
 
-    Departures: the release concatenates skips, as U-Net does; its steps share their BatchNorm, whose
-    running statistics thus mix all of them; nothing follows the residual addition. A layer
-    for enlarging, without parameters, is never used.
+    Departures: the release concatenates skips, as U-Net does, and nothing follows its residual addition. All
+    steps share one BatchNorm. Each normalises by its own batch in training, but by one running average over
+    all steps in evaluation, so that evaluation can be much worse than training shows. A layer for
+    enlarging, without parameters, is never used.
 
     Args:
         width: Channels at full size; doubled at every halving.
