@@ -1,4 +1,4 @@
-"""sLSTM recurrence: `reference.py` is the specification, `cpu.py` the fast path, `op.py` chooses."""
+"""sLSTM recurrence: `reference.py` is the specification, `cpu.py` and `gpu.py` are fast, `op.py` chooses."""
 
 from dermseg.ops.slstm.op import slstm
 from dermseg.ops.slstm.state import SLSTMState

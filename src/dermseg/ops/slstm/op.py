@@ -44,8 +44,13 @@ def slstm(preactivations: Tensor, R: Tensor, state: SLSTMState | None = None) ->
         expected = (batch, heads, head_dim)
         checks.shapes("slstm", {f"state.{name}": (part, expected) for name, part in state._asdict().items()})
         state = SLSTMState(*(part.to(dtype) for part in state))
+    backend = choose("slstm", preactivations.device, dtype)
     inputs = preactivations.to(dtype), R.to(dtype), state
-    if choose("slstm", preactivations.device, dtype) == "numba":
+    if backend == "triton":  # reads half precision as it is
+        from dermseg.ops.slstm import gpu
+
+        hidden, state = gpu.slstm(preactivations, R, state)
+    elif backend == "numba":
         from dermseg.ops.slstm import cpu
 
         hidden, state = cpu.slstm(*inputs)
