@@ -8,7 +8,6 @@ Numba's disk cache notices a change to a kernel's own file only. After changing 
 that use it.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -28,6 +27,8 @@ _intrinsic: Value = intrinsic
 
 # Products may fuse with sums, and sums may be reordered so that reductions vectorise. NaN and infinity keep
 # their meaning.
+CACHE_LINE = 64  # bytes
+
 FAST = frozenset({"contract", "reassoc", "nsz"})
 
 
@@ -54,7 +55,9 @@ def inlined(function: F) -> F:
 def _stack_rule(_typing: Value, size: Value, dtype: Value) -> Value:
     def generate(context: Value, builder: Value, _signature: Value, _arguments: Value) -> Value:
         element = context.get_data_type(dtype.dtype)
-        return cgutils.alloca_once(builder, element, size=size.literal_value)  # type: ignore[no-untyped-call]
+        memory = cgutils.alloca_once(builder, element, size=size.literal_value)  # type: ignore[no-untyped-call]
+        memory.align = CACHE_LINE  # a vector across two lines would be two accesses
+        return memory
 
     return types.CPointer(dtype.dtype)(size, dtype), generate  # type: ignore[no-untyped-call]
 
@@ -63,6 +66,19 @@ def _stack_rule(_typing: Value, size: Value, dtype: Value) -> Value:
 # `np.empty`, the compiler knows that nothing else points there, so it keeps values in registers; and unlike
 # arrays, pointers have no negative indices, whose handling would keep loops from becoming vector code.
 stack: Callable[[int, Value], Value] = _intrinsic(prefer_literal=True)(_stack_rule)
+
+
+def _pointer_rule(_typing: Value, array: Value) -> Value:
+    def generate(context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
+        return context.make_array(array)(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate  # type: ignore[no-untyped-call]
+
+
+# `pointer(array)`: to its first element. To hand an array to a function, or to slice one, costs two atomic
+# operations on its reference count, more than the arithmetic between them; a pointer costs nothing. It must
+# not outlive the array, so take it of arguments only, which the caller keeps.
+pointer: Callable[[Any], Value] = _intrinsic(_pointer_rule)
 
 
 def _power_of_two_rule(_typing: Value, _rounded: Value) -> Value:
@@ -81,38 +97,23 @@ _power_of_two: Scalar = _intrinsic(_power_of_two_rule)
 _ROUND = np.float32(1.5 * 2**23)  # adding it rounds to an integer
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)
 # 2^f on [-1/2, 1/2] as 1 + c1 f + ... + c6 f^6 of least maximal relative error (2e-9).
-_C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(c)
-    for c in (
-        0.6931472028,
-        0.2402264791,
-        0.0555033244,
-        0.0096184376,
-        0.0013398883,
-        0.0001535329,
-    )
-)
-_LOG2_E = np.float32(np.log2(np.e))
-# ln 2 in two parts, the first so short that its product with an exponent is exact.
-_LN2_HIGH = np.float32(0.693145751953125)
-_LN2_LOW = np.float32(np.log(2) - 0.693145751953125)
-_T3, _T5, _T7, _T9, _T11, _T13 = (np.float32(1 / n) for n in (3, 5, 7, 9, 11, 13))
-_ZERO, _ONE, _TWO, _LINEAR = (np.float32(value) for value in (0, 1, 2, 20))
-_LOWEST_EXP = np.float32(-88)
+EXP2_COEFFICIENTS = (0.6931472028, 0.2402264791, 0.0555033244, 0.0096184376, 0.0013398883, 0.0001535329)
+_C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(c) for c in EXP2_COEFFICIENTS)
+_ONE = np.float32(1)
 
 
-def _exact(function: F) -> F:
+def exact(function: F) -> F:
     """Compile a function into its caller, its operations in the order they are written."""
     kernel: Value = njit(forceinline=True, fastmath={"contract"}, error_model="numpy")(function)
     return cast(F, kernel)
 
 
-@_exact
+@exact
 def _exp2_polynomial(f: Value) -> Value:
     return _ONE + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * (_C5 + f * _C6)))))
 
 
-@_exact
+@exact
 def _exp2_float32(x: Value) -> Value:
     x = _LOWEST if x < _LOWEST else x  # a NaN passes both comparisons unchanged
     x = _HIGHEST if x > _HIGHEST else x
@@ -120,71 +121,15 @@ def _exp2_float32(x: Value) -> Value:
     return _exp2_polynomial(x - (rounded - _ROUND)) * _power_of_two(rounded)
 
 
-@_exact
-def _exp_negative_float32(x: Value) -> Value:
-    x = _LOWEST_EXP if x < _LOWEST_EXP else x
-    rounded = x * _LOG2_E + _ROUND
-    k = rounded - _ROUND
-    return _exp2_polynomial(((x - k * _LN2_HIGH) - k * _LN2_LOW) * _LOG2_E) * _power_of_two(rounded)
-
-
-@_exact
-def _log1p_float32(x: Value) -> Value:
-    # For 0 <= x <= 1, log(1 + x) = 2 artanh(s) with s <= 1/3: seven terms of the series reach float32.
-    s = x / (x + _TWO)
-    z = s * s
-    return _TWO * s * (_ONE + z * (_T3 + z * (_T5 + z * (_T7 + z * (_T9 + z * (_T11 + z * _T13))))))
-
-
-@_exact
-def _softplus_float32(x: Value) -> Value:
-    tail = _log1p_float32(_exp_negative_float32(-abs(x)))
-    return x if x > _LINEAR else (x if x > _ZERO else _ZERO) + tail
-
-
-@_exact
-def _softplus_slope_float32(x: Value) -> Value:
-    e = _exp_negative_float32(-abs(x))
-    slope = (_ONE if x > _ZERO else e) / (_ONE + e)
-    return _ONE if x > _LINEAR else slope
-
-
-@_exact
-def _softplus_float64(x: Value) -> Value:
-    return x if x > 20.0 else max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-@_exact
-def _softplus_slope_float64(x: Value) -> Value:
-    e = math.exp(-abs(x))
-    slope = (1.0 if x > 0.0 else e) / (1.0 + e)
-    return 1.0 if x > 20.0 else slope
-
-
 def exp2(x: Value) -> Value:
     """2^x inside a kernel, to 2 units in the last place; float32 results below 2^-126 are 0."""
     raise NotImplementedError("exp2 exists inside compiled kernels only")
 
 
-def softplus(x: Value) -> Value:
-    """log(1 + e^x) inside a kernel; x itself above 20, as `torch.nn.functional.softplus` does."""
-    raise NotImplementedError("softplus exists inside compiled kernels only")
+def _exp2_of_type(x: Value) -> Scalar:
+    if x == types.float32:
+        return lambda x: _exp2_float32(x)
+    return lambda x: np.exp2(x)
 
 
-def softplus_slope(x: Value) -> Value:
-    """Derivative of `softplus` inside a kernel."""
-    raise NotImplementedError("softplus_slope exists inside compiled kernels only")
-
-
-def _by_type(public: Scalar, float32: Scalar, float64: Scalar) -> None:
-    def choose(x: Value) -> Scalar:
-        if x == types.float32:
-            return lambda x: float32(x)
-        return lambda x: float64(x)
-
-    overload(public, strict=False, jit_options={"forceinline": True})(choose)
-
-
-_by_type(exp2, _exp2_float32, _exact(lambda x: np.exp2(x)))
-_by_type(softplus, _softplus_float32, _softplus_float64)
-_by_type(softplus_slope, _softplus_slope_float32, _softplus_slope_float64)
+overload(exp2, strict=False, jit_options={"forceinline": True})(_exp2_of_type)

@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 from dermseg.ops import numba_threads
 from dermseg.ops.ss2d import kernels
-from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, blocks_of, groups_of
+from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, blocks_of, group_size, groups_of
 
 
 def ss2d_scan(
@@ -40,7 +40,11 @@ def _scan(
     `delta` is (directions, batch, H, W, channels) here and in the backward pass; the rest is as outside.
     """
     y, starts = _outputs(x, delta, A, B, C, D, delta_bias, keep)
-    _run(kernels.forward, (x, delta, A, B, C, D, delta_bias), (_by_pixel(y)[:, :, None], starts))
+    _run(
+        kernels.forward,
+        (x, delta, A, B, C, D, delta_bias),
+        (y, starts, _blocks_workspace(x, 2 * A.shape[-1] + 2)),
+    )
     return y, starts
 
 
@@ -73,13 +77,12 @@ def _scan_backward(
     x_grad, delta_grad = x.new_empty(x.shape), x.new_empty(delta.shape)
     A_grad, D_grad, bias_grad = (x.new_empty(batch, *t.shape) for t in (A, D, delta_bias))
     B_grad, C_grad = (x.new_empty(groups, *_by_pixel(t).shape) for t in (B, C))
+    rows = x.new_empty(batch * groups, 4, A.shape[-1], CHUNK)
+    outputs = (A_grad, B_grad, C_grad, D_grad, bias_grad, _blocks_workspace(x, 3 * A.shape[-1] + 4), rows)
     _run(
         kernels.backward,
         (x, delta, A, B, C, D, delta_bias),
-        (
-            *(starts, _by_pixel(y_grad)[:, :, None], _by_pixel(x_grad)[:, :, None], _steps(delta_grad)),
-            *(A_grad, B_grad, C_grad, D_grad, bias_grad),
-        ),
+        (starts, y_grad, x_grad, delta_grad, *outputs),
     )
     return (
         x_grad,
@@ -115,7 +118,7 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
     """Run a kernel on every group of channels of every image."""
     x, delta, A, B, C, D, delta_bias = (tensor.detach().contiguous() for tensor in inputs)
     batch, height, width, channels = x.shape
-    views = (_by_pixel(x)[:, :, None], _steps(delta), A, _by_pixel(B), _by_pixel(C), D, delta_bias)
+    views = (x, delta, A, _by_pixel(B), _by_pixel(C), D, delta_bias)
     numba_threads.run(
         kernel,
         batch * groups_of(channels),
@@ -123,6 +126,12 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
         _orders(height, width, len(A)),
         *(tensor.numpy() for tensor in (*views, *outputs)),
     )
+
+
+def _blocks_workspace(x: Tensor, rows: int) -> Tensor:
+    """Memory for so many rows per block of channels (tasks, blocks of a group, rows, BLOCK)."""
+    batch, channels = len(x), x.shape[-1]
+    return x.new_empty(batch * groups_of(channels), group_size(channels), rows, BLOCK)
 
 
 @lru_cache(maxsize=16)
@@ -136,11 +145,6 @@ def _orders(height: int, width: int, directions: int) -> NDArray[np.int64]:
 def _by_pixel(tensor: Tensor) -> Tensor:
     """View (batch, H, W, ...) as (batch, P, ...)."""
     return tensor.flatten(1, 2)
-
-
-def _steps(delta: Tensor) -> Tensor:
-    """View (directions, batch, H, W, channels) as (directions * batch, P, 1, channels)."""
-    return delta.flatten(2, 3).flatten(0, 1)[:, :, None]
 
 
 def _sum(parts: Tensor) -> Tensor:

@@ -3,28 +3,29 @@
 A task is one image's group of channels; it walks all directions one after the other, so every sum has a
 fixed order, and no result depends on the number of threads or on the other images of a batch.
 
-Inside a task, the sequence is cut into chunks of `CHUNK` steps, and the channels into blocks of `BLOCK`. For
-every chunk and block, the inputs are copied to tiles on the stack, step after step; then, for every one of
-the N states, the recurrence runs over the chunk with state and matrix in vector registers. All blocks pass
-over a chunk before the next chunk, because pixels are far apart and visiting a memory page costs more than
-the arithmetic of a block. The states at the start of each chunk are all that is kept for the backward pass,
-which computes the others anew.
+Inside a task, the sequence is cut into chunks of `CHUNK` steps, and the channels into blocks of `BLOCK`, the
+width of the kernels' vectors. For every chunk and block, what the states share is computed once, step after
+step, into tiles on the stack; then, for every one of the N states, the recurrence runs over the chunk with
+state and matrix in registers. All blocks pass over a chunk before the next chunk, because pixels are far
+apart and visiting a memory page costs more than the arithmetic of a block. The states at the start of each
+chunk are all that is kept for the backward pass, which computes the others anew.
 
-Shapes, with P pixels and K directions: orders (K, P); x, y (batch, P, 1, channels); delta (K * batch, P, 1,
-channels); A (K, channels, N); B, C (batch, P, K, N); D, bias (K, channels); starts (batch, K, chunks,
-blocks, N, BLOCK). A gradient has the shape of what it belongs to, but those of A, D and bias are per image
-(batch first), and those of B and C per group (groups first); their sums are the caller's.
+Shapes, with P pixels and K directions: orders (K, P); A (K, channels, N); B, C (batch, P, K, N); D, bias
+(K, channels). Flat, because vectors are read from them: x, y (batch, P, channels); delta (K, batch, P,
+channels); starts (batch, K, chunks, blocks, N, BLOCK). A gradient has the shape of what it belongs to, but
+those of A, D and bias are per image (batch first), and those of B and C per group (groups first); their sums
+are the caller's.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.ops.numba_math import compiled, exp2, inlined, softplus, softplus_slope, stack
+from dermseg.ops.numba_lanes import WIDTH, exp2, fill, load, softplus, softplus_slope, store, total
+from dermseg.ops.numba_math import compiled, inlined, pointer, stack
 
-BLOCK = 16  # channels of one vector loop: two AVX2 registers, one AVX-512 register
+BLOCK = WIDTH  # channels of one vector
 GROUPS = 8  # most tasks of one image
 CHUNK = 32  # steps between kept states
 TILE = CHUNK * BLOCK
@@ -33,7 +34,10 @@ HISTORY = TILE + BLOCK
 LOG2_E = math.log2(math.e)
 LN_2 = math.log(2)
 
-Array = NDArray[Any]
+Array: TypeAlias = NDArray[Any]
+# What Python does not type: pointers into arrays and to stack memory, and vectors.
+Pointer: TypeAlias = Any
+Lanes: TypeAlias = Any
 
 
 def blocks_of(channels: int) -> int:
@@ -41,74 +45,51 @@ def blocks_of(channels: int) -> int:
     return (channels + BLOCK - 1) // BLOCK
 
 
+def group_size(channels: int) -> int:
+    """Number of blocks in a group."""
+    return (blocks_of(channels) + GROUPS - 1) // GROUPS
+
+
 def groups_of(channels: int) -> int:
-    """Number of tasks of an image."""
-    size = (blocks_of(channels) + GROUPS - 1) // GROUPS
+    """Number of groups, which is the number of tasks of an image."""
+    size = group_size(channels)
     return (blocks_of(channels) + size - 1) // size
 
 
 @inlined
-def _load(source: Array, b: int, k: int, order: Array, first: int, width: int, tile: Array) -> None:
-    """Copy a chunk of `source` (batch, P, K, channels), in scan order, into a tile; pad with zeros."""
-    for t in range(order.size):
-        pixel = order[t]
-        if width == BLOCK:  # a loop of constant length becomes a few vector instructions
-            for i in range(BLOCK):
-                tile[t * BLOCK + i] = source[b, pixel, k, first + i]
-        else:
-            for i in range(BLOCK):
-                tile[t * BLOCK + i] = source[b, pixel, k, first + i] if i < width else 0.0
+def _read(source: Pointer, index: int, width: int, scratch: Pointer) -> Lanes:
+    """Return `width` elements as lanes, padded with zeros; `scratch` is stack memory for one block."""
+    if width == BLOCK:
+        return load(source, index)
+    for i in range(BLOCK):
+        scratch[i] = source[index + i] if i < width else 0.0
+    return load(scratch, 0)
 
 
 @inlined
-def _store(
-    tile: Array, b: int, k: int, order: Array, first: int, width: int, add: bool, target: Array
+def _write(lanes: Lanes, target: Pointer, index: int, width: int, scratch: Pointer) -> None:
+    """Write the first `width` lanes."""
+    if width == BLOCK:
+        store(lanes, target, index)
+    else:
+        store(lanes, scratch, 0)
+        for i in range(width):
+            target[index + i] = scratch[i]
+
+
+@inlined
+def _read_parameters(
+    A: Pointer, D: Pointer, bias: Pointer, row: int, states: int, width: int, parameters: Pointer, own: int
 ) -> None:
-    """Write a tile into `target` (batch, P, K, channels), or add it to what is there."""
-    for t in range(order.size):
-        pixel = order[t]
-        if width == BLOCK and add:
-            for i in range(BLOCK):
-                target[b, pixel, k, first + i] += tile[t * BLOCK + i]
-        elif width == BLOCK:
-            for i in range(BLOCK):
-                target[b, pixel, k, first + i] = tile[t * BLOCK + i]
-        else:
-            for i in range(width):
-                before = target[b, pixel, k, first + i] if add else target.dtype.type(0)
-                target[b, pixel, k, first + i] = before + tile[t * BLOCK + i]
+    """Collect a block's parameters (N + 2, BLOCK) in `parameters` from `own` on: A, D, bias; pad with zeros.
 
-
-@inlined
-def _load_states(source: Array, b: int, k: int, order: Array, rows: Array) -> None:
-    """Copy a chunk of `source` (batch, P, K, N), in scan order, into `rows` (N, CHUNK)."""
-    for t in range(order.size):
-        for n in range(rows.shape[0]):
-            rows[n, t] = source[b, order[t], k, n]
-
-
-@inlined
-def _store_states(rows: Array, group: int, b: int, k: int, order: Array, target: Array) -> None:
-    """Write `rows` (N, CHUNK) into a chunk of `target` (groups, batch, P, K, N)."""
-    for t in range(order.size):
-        for n in range(rows.shape[0]):
-            target[group, b, order[t], k, n] = rows[n, t]
-
-
-@inlined
-def _load_parameters(
-    A: Array, D: Array, bias: Array, k: int, first: int, width: int, parameters: Array
-) -> None:
-    """Collect one block's parameters (N + 2, BLOCK), padded with zeros: A, D, bias.
-
-    A is multiplied by log2(e), so that 2^x serves as e^x.
+    `row` is the block's first row in (K, channels). A is multiplied by log2(e), so that 2^x serves as e^x.
     """
-    states = A.shape[2]
     for i in range(BLOCK):
         for n in range(states):
-            parameters[n, i] = A[k, first + i, n] * LOG2_E if i < width else 0.0
-        parameters[states, i] = D[k, first + i] if i < width else 0.0
-        parameters[states + 1, i] = bias[k, first + i] if i < width else 0.0
+            parameters[own + n * BLOCK + i] = A[(row + i) * states + n] * LOG2_E if i < width else 0.0
+        parameters[own + states * BLOCK + i] = D[row + i] if i < width else 0.0
+        parameters[own + (states + 1) * BLOCK + i] = bias[row + i] if i < width else 0.0
 
 
 @compiled
@@ -124,64 +105,75 @@ def forward(
     bias: Array,
     y: Array,
     starts: Array,
+    workspace: Array,
 ) -> None:
-    """Write the outputs of one task and, unless `starts` has no chunks, the states to keep."""
+    """Write the outputs of one task and, unless `starts` is empty, the states to keep.
+
+    `workspace` (tasks, blocks of a group, 2 N + 2, BLOCK) holds parameters and states meanwhile.
+    """
     directions, channels, states = A.shape
-    batch = x.shape[0]
-    length = orders.shape[1]
-    blocks = starts.shape[3]
-    size = (blocks + GROUPS - 1) // GROUPS  # blocks of a group
+    batch, length = B.shape[:2]
+    chunks, blocks = (length + CHUNK - 1) // CHUNK, (channels + BLOCK - 1) // BLOCK
+    size = workspace.shape[1]
     groups = (blocks + size - 1) // size
     keep = starts.size > 0
-    parameters = np.empty((size, states + 2, BLOCK), x.dtype)
-    state = np.empty((size, states, BLOCK), x.dtype)
-    B_rows = np.empty((states, CHUNK), x.dtype)
-    C_rows = np.empty((states, CHUNK), x.dtype)
-    u = stack(TILE, x.dtype)
+    orders_at, x_at, delta_at, y_at, starts_at = (
+        pointer(orders),
+        pointer(x),
+        pointer(delta),
+        pointer(y),
+        pointer(starts),
+    )
+    A_at, B_at, C_at, D_at, bias_at = pointer(A), pointer(B), pointer(C), pointer(D), pointer(bias)
+    own_at = pointer(workspace)
     step = stack(TILE, x.dtype)
     drive = stack(TILE, x.dtype)
     out = stack(TILE, x.dtype)
-    h = stack(BLOCK, x.dtype)
-    a = stack(BLOCK, x.dtype)
+    scratch = stack(BLOCK, x.dtype)
     b, group = task // groups, task % groups
+    first_block, last_block = group * size, min(group * size + size, blocks)
     for k in range(directions):
-        for block in range(group * size, min(group * size + size, blocks)):
-            width = min(BLOCK, channels - block * BLOCK)
-            _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
-        state[:] = 0.0
-        for chunk in range((length + CHUNK - 1) // CHUNK):
-            order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
-            _load_states(B, b, k, order, B_rows)
-            _load_states(C, b, k, order, C_rows)
-            for block in range(group * size, min(group * size + size, blocks)):
-                local = block - group * size
-                first = block * BLOCK
-                width = min(BLOCK, channels - first)
-                _load(x, b, 0, order, first, width, u)
-                _load(delta, k * batch + b, 0, order, first, width, step)
-                for t in range(order.size):
-                    for i in range(BLOCK):
-                        j = t * BLOCK + i
-                        step[j] = softplus(step[j] + parameters[local, states + 1, i])
-                        drive[j] = step[j] * u[j]
-                        out[j] = parameters[local, states, i] * u[j]
-                for n in range(states):
-                    for i in range(BLOCK):
-                        h[i] = state[local, n, i]
-                        a[i] = parameters[local, n, i]
-                    if keep:
-                        for i in range(BLOCK):
-                            starts[b, k, chunk, block, n, i] = h[i]
-                    for t in range(order.size):
-                        B_tn = B_rows[n, t]
-                        C_tn = C_rows[n, t]
-                        for i in range(BLOCK):
-                            j = t * BLOCK + i
-                            h[i] = exp2(step[j] * a[i]) * h[i] + B_tn * drive[j]
-                            out[j] += C_tn * h[i]
-                    for i in range(BLOCK):
-                        state[local, n, i] = h[i]
-                _store(out, b, 0, order, first, width, k > 0, y)
+        for block in range(first_block, last_block):
+            own = (task * size + block - first_block) * (2 * states + 2) * BLOCK
+            row, width = k * channels + block * BLOCK, min(BLOCK, channels - block * BLOCK)
+            _read_parameters(A_at, D_at, bias_at, row, states, width, own_at, own)
+            for i in range(states * BLOCK):
+                own_at[own + (states + 2) * BLOCK + i] = 0.0
+        for chunk in range(chunks):
+            steps = min(CHUNK, length - chunk * CHUNK)
+            order = k * length + chunk * CHUNK
+            for block in range(first_block, last_block):
+                own = (task * size + block - first_block) * (2 * states + 2) * BLOCK
+                own_state = own + (states + 2) * BLOCK
+                first = b * length * channels + block * BLOCK
+                width = min(BLOCK, channels - block * BLOCK)
+                if keep:
+                    kept = (((b * directions + k) * chunks + chunk) * blocks + block) * states * BLOCK
+                    for n in range(states):
+                        store(load(own_at, own_state + n * BLOCK), starts_at, kept + n * BLOCK)
+                direct, offset = load(own_at, own + states * BLOCK), load(own_at, own + (states + 1) * BLOCK)
+                for t in range(steps):
+                    place = orders_at[order + t] * channels + first
+                    u = _read(x_at, place, width, scratch)
+                    raw = _read(delta_at, k * batch * length * channels + place, width, scratch)
+                    step_t = softplus(raw + offset)
+                    store(step_t, step, t * BLOCK)
+                    store(step_t * u, drive, t * BLOCK)
+                    store(direct * u, out, t * BLOCK)
+                for t in range(steps):
+                    pixel = orders_at[order + t]
+                    row = ((b * length + pixel) * directions + k) * states
+                    step_t, drive_t = load(step, t * BLOCK), load(drive, t * BLOCK)
+                    y_t = load(out, t * BLOCK)
+                    for n in range(states):
+                        decay = exp2(step_t * load(own_at, own + n * BLOCK))
+                        h = decay * load(own_at, own_state + n * BLOCK) + B_at[row + n] * drive_t
+                        store(h, own_at, own_state + n * BLOCK)
+                        y_t = y_t + C_at[row + n] * h
+                    place = pixel * channels + first
+                    if k > 0:
+                        y_t = y_t + _read(y_at, place, width, scratch)
+                    _write(y_t, y_at, place, width, scratch)
 
 
 @compiled
@@ -204,120 +196,132 @@ def backward(
     C_grad: Array,
     D_grad: Array,
     bias_grad: Array,
+    workspace: Array,
+    rows: Array,
 ) -> None:
     """Write all gradients of one task.
 
     With g_t the gradient of the state h_t, y'_t that of the output and Ā_t = exp(Δ_t A):
     g_t = C_t y'_t + Ā_{t+1} g_{t+1}, and g_t Ā_t h_{t-1} is the gradient of Δ_t A.
+
+    `workspace` (tasks, blocks of a group, 3 N + 4, BLOCK) holds parameters, their gradients, and
+    Ā_{t+1} g_{t+1} at the end of a chunk; `rows` (tasks, 4, N, CHUNK) B, C and their gradients over a chunk.
     """
     directions, channels, states = A.shape
-    batch = x.shape[0]
-    length = orders.shape[1]
-    blocks = starts.shape[3]
-    size = (blocks + GROUPS - 1) // GROUPS  # blocks of a group
+    batch, length = B.shape[:2]
+    chunks, blocks = (length + CHUNK - 1) // CHUNK, (channels + BLOCK - 1) // BLOCK
+    size = workspace.shape[1]
     groups = (blocks + size - 1) // size
     ln_2 = x.dtype.type(LN_2)
     zero = x.dtype.type(0)
-    parameters = np.empty((size, states + 2, BLOCK), x.dtype)
-    gradients = np.empty((size, states + 2, BLOCK), x.dtype)  # of the parameters
-    future = np.empty((size, states, BLOCK), x.dtype)  # Ā_{t+1} g_{t+1} at the end of a chunk
-    B_rows = np.empty((states, CHUNK), x.dtype)
-    C_rows = np.empty((states, CHUNK), x.dtype)
-    B_sums = np.empty((states, CHUNK), x.dtype)
-    C_sums = np.empty((states, CHUNK), x.dtype)
-    u = stack(TILE, x.dtype)
+    orders_at, x_at, delta_at, starts_at = pointer(orders), pointer(x), pointer(delta), pointer(starts)
+    A_at, B_at, C_at, D_at, bias_at = pointer(A), pointer(B), pointer(C), pointer(D), pointer(bias)
+    y_grad_at, x_grad_at, delta_grad_at = pointer(y_grad), pointer(x_grad), pointer(delta_grad)
+    B_grad_at, C_grad_at = pointer(B_grad), pointer(C_grad)
+    own_at, rows_at = pointer(workspace), pointer(rows)
     raw = stack(TILE, x.dtype)
     step = stack(TILE, x.dtype)
     drive = stack(TILE, x.dtype)
     out_grad = stack(TILE, x.dtype)
     step_grad = stack(TILE, x.dtype)
     drive_grad = stack(TILE, x.dtype)
-    decay = stack(TILE, x.dtype)
+    decays = stack(TILE, x.dtype)
     history = stack(HISTORY, x.dtype)
-    h = stack(BLOCK, x.dtype)
-    a = stack(BLOCK, x.dtype)
-    g = stack(BLOCK, x.dtype)
-    a_grad = stack(BLOCK, x.dtype)
+    scratch = stack(BLOCK, x.dtype)
     b, group = task // groups, task % groups
+    first_block, last_block = group * size, min(group * size + size, blocks)
+    parameters, room = (states + 2) * BLOCK, (3 * states + 4) * BLOCK
+    B_rows = task * 4 * states * CHUNK
+    C_rows = B_rows + states * CHUNK
+    B_sums = C_rows + states * CHUNK
+    C_sums = B_sums + states * CHUNK
     for k in range(directions):
-        for block in range(group * size, min(group * size + size, blocks)):
-            width = min(BLOCK, channels - block * BLOCK)
-            _load_parameters(A, D, bias, k, block * BLOCK, width, parameters[block - group * size])
-        gradients[:] = 0.0
-        future[:] = 0.0
-        for chunk in range((length - 1) // CHUNK, -1, -1):
-            order = orders[k, chunk * CHUNK : chunk * CHUNK + CHUNK]
-            _load_states(B, b, k, order, B_rows)
-            _load_states(C, b, k, order, C_rows)
-            B_sums[:] = 0.0
-            C_sums[:] = 0.0
-            for block in range(group * size, min(group * size + size, blocks)):
-                local = block - group * size
-                first = block * BLOCK
-                width = min(BLOCK, channels - first)
-                _load(x, b, 0, order, first, width, u)
-                _load(delta, k * batch + b, 0, order, first, width, raw)
-                _load(y_grad, b, 0, order, first, width, out_grad)
-                for t in range(order.size):
-                    for i in range(BLOCK):
-                        j = t * BLOCK + i
-                        raw[j] += parameters[local, states + 1, i]
-                        step[j] = softplus(raw[j])
-                        drive[j] = step[j] * u[j]
-                        step_grad[j] = zero
-                        drive_grad[j] = zero
+        for block in range(first_block, last_block):
+            own = (task * size + block - first_block) * room
+            row, width = k * channels + block * BLOCK, min(BLOCK, channels - block * BLOCK)
+            _read_parameters(A_at, D_at, bias_at, row, states, width, own_at, own)
+            for i in range(parameters, room):
+                own_at[own + i] = zero
+        for chunk in range(chunks - 1, -1, -1):
+            steps = min(CHUNK, length - chunk * CHUNK)
+            order = k * length + chunk * CHUNK
+            for t in range(steps):
+                place = ((b * length + orders_at[order + t]) * directions + k) * states
                 for n in range(states):
-                    for i in range(BLOCK):
-                        a[i] = parameters[local, n, i]
-                        h[i] = starts[b, k, chunk, block, n, i]
-                        g[i] = future[local, n, i]
-                        a_grad[i] = zero
-                        history[i] = h[i]
-                    for t in range(order.size):
-                        B_tn = B_rows[n, t]
-                        for i in range(BLOCK):
-                            j = t * BLOCK + i
-                            decay[j] = exp2(step[j] * a[i])
-                            h[i] = decay[j] * h[i] + B_tn * drive[j]
-                            history[j + BLOCK] = h[i]
-                    for t in range(order.size - 1, -1, -1):
-                        B_tn = B_rows[n, t]
-                        C_tn = C_rows[n, t]
-                        B_sum = zero
-                        C_sum = zero
-                        for i in range(BLOCK):
-                            j = t * BLOCK + i
-                            g_t = C_tn * out_grad[j] + g[i]
-                            C_sum += out_grad[j] * history[j + BLOCK]
-                            B_sum += g_t * drive[j]
-                            drive_grad[j] += g_t * B_tn
-                            g[i] = g_t * decay[j]
-                            exponent_grad = g[i] * history[j]
-                            step_grad[j] += exponent_grad * a[i]
-                            a_grad[i] += exponent_grad * step[j]
-                        B_sums[n, t] += B_sum
-                        C_sums[n, t] += C_sum
-                    for i in range(BLOCK):
-                        future[local, n, i] = g[i]
-                        gradients[local, n, i] += a_grad[i]
-                for t in range(order.size):
-                    for i in range(BLOCK):
-                        j = t * BLOCK + i
-                        # `a` held A log2(e), but what was summed is the gradient of A itself.
-                        total = step_grad[j] * ln_2 + drive_grad[j] * u[j]
-                        raw[j] = total * softplus_slope(raw[j])
-                        drive[j] = drive_grad[j] * step[j] + out_grad[j] * parameters[local, states, i]
-                        gradients[local, states, i] += out_grad[j] * u[j]
-                        gradients[local, states + 1, i] += raw[j]
-                _store(drive, b, 0, order, first, width, k > 0, x_grad)
-                _store(raw, k * batch + b, 0, order, first, width, False, delta_grad)
-            _store_states(B_sums, group, b, k, order, B_grad)
-            _store_states(C_sums, group, b, k, order, C_grad)
-        for block in range(group * size, min(group * size + size, blocks)):
-            local = block - group * size
+                    rows_at[B_rows + n * CHUNK + t] = B_at[place + n]
+                    rows_at[C_rows + n * CHUNK + t] = C_at[place + n]
+                    rows_at[B_sums + n * CHUNK + t] = zero
+                    rows_at[C_sums + n * CHUNK + t] = zero
+            for block in range(first_block, last_block):
+                own = (task * size + block - first_block) * room
+                own_grad, own_future = own + parameters, own + 2 * parameters
+                first = b * length * channels + block * BLOCK
+                width = min(BLOCK, channels - block * BLOCK)
+                kept = (((b * directions + k) * chunks + chunk) * blocks + block) * states * BLOCK
+                offset = load(own_at, own + (states + 1) * BLOCK)
+                for t in range(steps):
+                    j = t * BLOCK
+                    place = orders_at[order + t] * channels + first
+                    raw_t = _read(delta_at, k * batch * length * channels + place, width, scratch) + offset
+                    step_t = softplus(raw_t)
+                    store(raw_t, raw, j)
+                    store(step_t, step, j)
+                    store(step_t * _read(x_at, place, width, scratch), drive, j)
+                    store(_read(y_grad_at, place, width, scratch), out_grad, j)
+                    store(fill(zero), step_grad, j)
+                    store(fill(zero), drive_grad, j)
+                for n in range(states):
+                    h, a = load(starts_at, kept + n * BLOCK), load(own_at, own + n * BLOCK)
+                    store(h, history, 0)
+                    for t in range(steps):
+                        j = t * BLOCK
+                        decay = exp2(load(step, j) * a)
+                        h = decay * h + rows_at[B_rows + n * CHUNK + t] * load(drive, j)
+                        store(decay, decays, j)
+                        store(h, history, j + BLOCK)
+                    g, a_grad = load(own_at, own_future + n * BLOCK), fill(zero)
+                    for t in range(steps - 1, -1, -1):
+                        j = t * BLOCK
+                        at = n * CHUNK + t
+                        g_t = rows_at[C_rows + at] * load(out_grad, j) + g
+                        rows_at[C_sums + at] += total(load(out_grad, j) * load(history, j + BLOCK))
+                        rows_at[B_sums + at] += total(g_t * load(drive, j))
+                        store(load(drive_grad, j) + g_t * rows_at[B_rows + at], drive_grad, j)
+                        g = g_t * load(decays, j)
+                        exponent_grad = g * load(history, j)
+                        store(load(step_grad, j) + exponent_grad * a, step_grad, j)
+                        a_grad = a_grad + exponent_grad * load(step, j)
+                    store(g, own_at, own_future + n * BLOCK)
+                    store(load(own_at, own_grad + n * BLOCK) + a_grad, own_at, own_grad + n * BLOCK)
+                direct = load(own_at, own + states * BLOCK)
+                direct_grad = load(own_at, own_grad + states * BLOCK)
+                offset_grad = load(own_at, own_grad + (states + 1) * BLOCK)
+                for t in range(steps):
+                    j = t * BLOCK
+                    place = orders_at[order + t] * channels + first
+                    u = _read(x_at, place, width, scratch)
+                    # `a` held A log2(e), but what was summed is the gradient of A itself.
+                    step_t_grad = load(step_grad, j) * ln_2 + load(drive_grad, j) * u
+                    raw_grad = step_t_grad * softplus_slope(load(raw, j))
+                    u_grad = load(drive_grad, j) * load(step, j) + load(out_grad, j) * direct
+                    direct_grad = direct_grad + load(out_grad, j) * u
+                    offset_grad = offset_grad + raw_grad
+                    if k > 0:
+                        u_grad = u_grad + _read(x_grad_at, place, width, scratch)
+                    _write(u_grad, x_grad_at, place, width, scratch)
+                    _write(raw_grad, delta_grad_at, k * batch * length * channels + place, width, scratch)
+                store(direct_grad, own_at, own_grad + states * BLOCK)
+                store(offset_grad, own_at, own_grad + (states + 1) * BLOCK)
+            for t in range(steps):
+                place = (((group * batch + b) * length + orders_at[order + t]) * directions + k) * states
+                for n in range(states):
+                    B_grad_at[place + n] = rows_at[B_sums + n * CHUNK + t]
+                    C_grad_at[place + n] = rows_at[C_sums + n * CHUNK + t]
+        for block in range(first_block, last_block):
+            own_grad = (task * size + block - first_block) * room + parameters
             for i in range(min(BLOCK, channels - block * BLOCK)):
                 channel = block * BLOCK + i
-                D_grad[b, k, channel] = gradients[local, states, i]
-                bias_grad[b, k, channel] = gradients[local, states + 1, i]
+                D_grad[b, k, channel] = own_at[own_grad + states * BLOCK + i]
+                bias_grad[b, k, channel] = own_at[own_grad + (states + 1) * BLOCK + i]
                 for n in range(states):
-                    A_grad[b, k, channel, n] = gradients[local, n, i]
+                    A_grad[b, k, channel, n] = own_at[own_grad + n * BLOCK + i]
