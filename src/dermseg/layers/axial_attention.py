@@ -32,7 +32,7 @@ class LineAttention(nn.Module):
     def forward(self, x: Tensor, length: int) -> Tensor:
         """Map (B, C, H, W) to the same shape; `length` must divide H W."""
         query, key, value = (
-            part(x).reshape(len(x), -1, length) for part in (self.query, self.key, self.value)
+            part(x).reshape(x.shape[0], -1, length) for part in (self.query, self.key, self.value)
         )
         weights = (query.transpose(1, 2) @ key).sigmoid()
         attended: Tensor = (value @ weights.transpose(1, 2)).reshape(x.shape)

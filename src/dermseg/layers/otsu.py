@@ -42,7 +42,7 @@ def otsu_threshold(levels: Tensor) -> Tensor:
         int64 (B,): the darker class is up to and including this level. The lowest of equally good levels.
     """
     ones = torch.ones_like(levels)
-    counts = torch.zeros(len(levels), LEVELS, dtype=torch.int64, device=levels.device)
+    counts = torch.zeros(levels.shape[0], LEVELS, dtype=torch.int64, device=levels.device)
     counts = counts.scatter_add(1, levels, ones)
     darker = counts.cumsum(1)
     sums = (counts * torch.arange(LEVELS, device=levels.device)).cumsum(1)
@@ -60,6 +60,6 @@ def _blur(grey: Tensor) -> Tensor:
     height, width = grey.shape[-2:]
     # Padding by repetition is defined for floats only, which hold these numbers exactly.
     padded = F.pad(grey.float(), (reach,) * 4, mode="replicate").long()
-    rows = sum(weight * padded[:, :, i : i + height] for i, weight in enumerate(BLUR))
-    both = sum(weight * rows[..., i : i + width] for i, weight in enumerate(BLUR))
+    rows = torch.stack([weight * padded[:, :, i : i + height] for i, weight in enumerate(BLUR)]).sum(0)
+    both = torch.stack([weight * rows[..., i : i + width] for i, weight in enumerate(BLUR)]).sum(0)
     return (both + sum(BLUR) ** 2 // 2) // sum(BLUR) ** 2

@@ -175,8 +175,8 @@ class FANet(SegmentationModel):
             ConfigError: If a shape is wrong.
         """
         height, width = images.shape[-2:]
-        if masks.shape != (len(images), 1, height, width):
-            wanted = (len(images), 1, height, width)
+        wanted = (images.shape[0], 1, height, width)
+        if masks.shape != wanted:
             raise ConfigError(f"masks must have shape {wanted}, as the images, got {tuple(masks.shape)}")
         padded = self._padded(images)
         border = (0, padded.shape[-1] - width, 0, padded.shape[-2] - height)
