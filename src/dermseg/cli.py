@@ -110,11 +110,16 @@ def predict(
 
 
 def models(patterns: list[str]) -> int:
-    """List the networks that `dermseg train --model NAME` accepts.
+    """List the networks that `dermseg train --model NAME` accepts, or tell all about one of them.
 
     Args:
-        patterns: Wildcards on the name, for example '*vm*'; without one, all networks are listed.
+        patterns: One name for its stages and costs; wildcards such as '*vm*' or several names for a table.
     """
+    if len(patterns) == 1 and not set(patterns[0]) & set("*?["):
+        from dermseg.models.summary import print_summary
+
+        print_summary(patterns[0])
+        return 0
     from dermseg.models.table import print_models
 
     print_models(patterns)
@@ -215,7 +220,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("train a network", train),
     "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
     "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
-    "models": ("list the networks", partial(_run, models, "models")),
+    "models": ("list the networks, or tell about one", partial(_run, models, "models")),
     "data check": (
         "name every file of a data set that cannot be used",
         partial(_run, data_check, "data check"),

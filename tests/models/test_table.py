@@ -3,8 +3,9 @@
 import pytest
 
 from dermseg.errors import ConfigError
+from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import list_models
-from dermseg.models.table import print_models
+from dermseg.models.table import in_units, print_models
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,8 @@ def test_all_networks_are_listed_with_where_they_come_from(capsys: pytest.Captur
     printed = capsys.readouterr().out
     assert all(name in printed for name in list_models())
     assert "arxiv.org/abs/2411.09363" in printed
-    assert "27.94 M" in printed
+    assert "29.14 M (27.94 M)" in printed
+    assert "8.25 G" in printed
 
 
 def test_patterns_choose_and_a_network_is_listed_once(capsys: pytest.CaptureFixture[str]):
@@ -32,5 +34,30 @@ def test_patterns_choose_and_a_network_is_listed_once(capsys: pytest.CaptureFixt
 
 
 def test_a_pattern_that_fits_nothing_is_answered_with_the_names():
-    with pytest.raises(ConfigError, match=r"no network matches a\* or b\*; there are: .*xlstm_vmunet"):
-        print_models(["a*", "b*"])
+    with pytest.raises(ConfigError, match=r"no network matches q\* or z\*; there are: .*xlstm_vmunet"):
+        print_models(["q*", "z*"])
+
+
+def test_the_table_answers_without_building_a_network(monkeypatch: pytest.MonkeyPatch):
+    def build(*_, **__):
+        raise AssertionError("a network was built")
+
+    monkeypatch.setattr(SegmentationModel, "__init__", build)
+    print_models()
+
+
+def test_a_network_whose_costs_are_not_known_yet_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("dermseg.models.table.stored_costs", dict)
+    print_models(["vm_unet"])
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("│ vm_unet "))
+    assert [cell.strip() for cell in row.split("│")[4:6]] == ["27.43 M", "-"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (49_457, "49.46 k"), (27_427_561, "27.43 M"), (152_488_116_224, "152.5 G")],
+)
+def test_units(count: int, text: str):
+    assert in_units(count) == text

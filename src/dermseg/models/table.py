@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from dermseg.costs.table import SIZE, CostRow, stored_costs
 from dermseg.errors import ConfigError
-from dermseg.models.registry import list_models, model_info
+from dermseg.models.registry import ModelInfo, list_models, model_info
+
+UNKNOWN = "-"
 
 
 def print_models(patterns: Sequence[str] = ()) -> None:
-    """Print the networks whose name matches a wildcard pattern, with where each comes from.
+    """Print the networks whose name matches a wildcard pattern, with what they cost and where they come from.
 
     Args:
         patterns: Wildcard patterns such as `"*vm*"`; none for all networks.
@@ -23,14 +26,53 @@ def print_models(patterns: Sequence[str] = ()) -> None:
         raise ConfigError(
             f"no network matches {' or '.join(patterns)}; there are: {', '.join(list_models())}"
         )
-    table = Table("name", "year", "family", "parameters", "paper", "original code, its licence")
-    for column in table.columns[4:]:
+    table = Table(
+        "name",
+        "year",
+        "family",
+        "parameters",
+        "multiply-adds",
+        "licence of the original code",
+        "paper",
+        caption="Parameters as built, and as released where that differs. Multiply-adds for one image of "
+        f"{SIZE} px, scans included. `dermseg models NAME` tells more about a network.",
+    )
+    for column in table.columns[5:]:
         column.overflow = "fold"
     table.columns[0].no_wrap = True
-    table.columns[3].justify = "right"
+    for column in table.columns[3:5]:
+        column.justify = "right"
     for name in names:
         info = model_info(name)
-        parameters = f"{info.parameters / 1e6:.2f} M"
-        paper = info.paper.removeprefix("https://")
-        table.add_row(name, str(info.year), info.family, parameters, paper, f"{info.code}, {info.licence}")
+        costs = stored_costs().get(name)
+        table.add_row(
+            name,
+            str(info.year),
+            info.family,
+            parameters(info, costs),
+            in_units(costs.multiply_adds) if costs else UNKNOWN,
+            info.licence,
+            info.paper.removeprefix("https://"),
+        )
     Console().print(table)
+
+
+def parameters(info: ModelInfo, costs: CostRow | None) -> str:
+    """Return the parameters as built, and as released where that is another number."""
+    released = in_units(info.parameters)
+    if costs is None or costs.parameters == info.parameters:
+        return released
+    return f"{in_units(costs.parameters)} ({released})"
+
+
+def in_units(count: float) -> str:
+    """Return a count in billions, millions or thousands, with three or four digits: 27.43 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}" if count < 100 * size else f"{count / size:.1f} {unit}"
+    return f"{count:.0f}"
+
+
+def in_bytes(count: int) -> str:
+    """Return a count of bytes in MiB or KiB."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
