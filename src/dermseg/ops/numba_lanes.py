@@ -39,14 +39,14 @@ class Lanes(types.Type):
 
     def __init__(self, dtype: Value) -> None:
         self.dtype = dtype
-        super().__init__(name=f"Lanes({dtype})")  # type: ignore[no-untyped-call]
+        super().__init__(name=f"Lanes({dtype})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Value, lanes: Lanes) -> None:
         element = manager.lookup(lanes.dtype).get_value_type()
-        super().__init__(manager, lanes, ir.VectorType(element, WIDTH))
+        super().__init__(manager, lanes, ir.VectorType(element, WIDTH))  # type: ignore[no-untyped-call]
 
 
 def _address(builder: Value, place: Value, target: Value) -> Value:
