@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
 
-PRETRAINED = {(3, 4, 6, 3): "res2net50d", (3, 4, 23, 3): "res2net101d"}
+PRETRAINED: dict[tuple[int, ...], str] = {(3, 4, 6, 3): "res2net50d", (3, 4, 23, 3): "res2net101d"}
 """Depths for which timm has ImageNet weights, and its names for them."""
 WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4

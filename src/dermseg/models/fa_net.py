@@ -110,8 +110,9 @@ class FANet(SegmentationModel):
     Departures: MixPool's own mask is thresholded, so the parameters that make it, 0.98 of 7.72 million, get
     no gradient and keep their initial values, as in the release. Images are red, green, blue here and in the
     opposite order in the release: with released weights, reverse the channels of the image. Otsu's threshold
-    is that of the blurred grey image, and the brighter side is the mask. The release transposes the first
-    mask by a mistake in its storage, which is not repeated here.
+    is that of the blurred grey image; which side of it the release marks was not measured, here it is the
+    brighter one, as in plain thresholding. The release stores masks as run lengths, which turns the first one
+    on its side; that is no part of the method and not repeated.
 
     Args:
         width: Channels at full resolution; doubled at every halving. A multiple of 4.
