@@ -16,6 +16,7 @@ _MODULES = (
     "cara_net",
     "fa_net",
     "h_vmunet",
+    "lightm_unet",
     "mamba_unet",
     "pra_net",
     "r2_unet",
