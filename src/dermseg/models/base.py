@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -134,6 +135,7 @@ class SegmentationModel(nn.Module, ABC):
             )
         height, width = images.shape[2:]
         below, right = -height % self.stride, -width % self.stride
-        if below or right:
+        # Where the size is left open, whether there is something to pad is not known.
+        if torch.compiler.is_exporting() or below or right:
             images = F.pad(images, (0, right, 0, below), mode="replicate")
         return images
