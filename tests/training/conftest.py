@@ -46,3 +46,10 @@ def tiny_in(drawn, tmp_path_factory):
 def tiny(tiny_in, tmp_path):
     """Return a function that makes arguments of a tiny run in the test's own folder."""
     return partial(tiny_in, tmp_path / "run")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave out what takes most of the time of a tiny run, and is tested elsewhere."""
+    for name in ("draw_curves", "_draw_samples"):
+        monkeypatch.setattr(f"dermseg.training.results.{name}", lambda *_, **__: None)

@@ -141,6 +141,11 @@ def test_parsing_does_not_import_torch():
     assert done.stdout.strip() == "False"
 
 
+def test_lists_are_one_bracketed_word():
+    a = parse(["--scales", "[0.75, 1]", "--betas", "[0.5, 0.9]", "--loss_arguments.smooth", "0.1"])
+    assert (a.scales, a.betas, a.loss_arguments) == ((0.75, 1), (0.5, 0.9), {"smooth": 0.1})
+
+
 def test_paths_become_paths():
     a = parse(["--out", "runs/x", "--cache", "c", "--masks", "m"])
     assert (a.out, a.cache, a.masks) == (Path("runs/x"), Path("c"), Path("m"))

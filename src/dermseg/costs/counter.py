@@ -77,7 +77,7 @@ def formulas() -> dict[Any, tuple[str, Formula]]:
     return table
 
 
-class CostCounter(TorchDispatchMode):
+class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what happens inside `with counter.of(model):`, by name of the innermost running module.
 
     Memory is that of tensors which operators return, as long as something refers to them; parameters, the
@@ -85,7 +85,7 @@ class CostCounter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.multiply_adds: Counter[tuple[str, str]] = Counter()
         """By module and kind."""
         self.printed: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """Training with feedback: an image is shown together with a mask that was predicted for it earlier."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -78,7 +79,7 @@ class FeedbackTask(SegmentationTask):
         images, masks, rows = batch
         shown = self.store.get(self._identifiers(rows)).to(masks.device)
         images, moved = self.views(images, torch.cat([masks, shown], dim=1), index)
-        masks, shown = moved.split(1, dim=1)
+        masks, shown = torch.split(moved, 1, dim=1)
         loss: Tensor = self.loss(self._refining.refine(self._standardised(images), shown > 0), masks)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
@@ -88,7 +89,7 @@ class FeedbackTask(SegmentationTask):
         """Renew the masks where the epoch lowered the validation loss."""
         best = min((row.val_loss for row in self.history.epochs), default=math.inf)
         if float(self.trainer.callback_metrics["val_loss"]) < best:
-            for rows in torch.arange(len(self._pairs)).split(self.arguments.batch_size):
+            for rows in torch.split(torch.arange(len(self._pairs)), self.arguments.batch_size):
                 names = self._identifiers(rows)
                 images = self._standardised(self._images(names))
                 logits = self._refining.refine(images, self.store.get(names).to(images.device))
@@ -111,10 +112,10 @@ class FeedbackTask(SegmentationTask):
         refining: Refining = network
         return refining
 
-    def _first_masks(self, identifiers: list[str]) -> Tensor:
+    def _first_masks(self, identifiers: Sequence[str]) -> Tensor:
         return self._refining.first_masks(self._standardised(self._images(identifiers)))
 
-    def _images(self, identifiers: list[str]) -> Tensor:
+    def _images(self, identifiers: Sequence[str]) -> Tensor:
         """Return training images uint8 (B, 3, S, S), as they are."""
         images = [self._pairs[self._row_of[identifier]][0] for identifier in identifiers]
         return torch.stack(images).to(self.device)

@@ -75,7 +75,8 @@ class SegmentationTask(pl.LightningModule):
     @override
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a batch, augmented per image."""
-        images, masks = self.views(*batch, index)
+        images, masks = batch
+        images, masks = self.views(images, masks, index)
         loss = self.training_loss(images, masks)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
