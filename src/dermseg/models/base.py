@@ -134,8 +134,16 @@ class SegmentationModel(nn.Module, ABC):
                 f"images must be floats standardised as model.preprocessing says, got {images.dtype}"
             )
         height, width = images.shape[2:]
+        if torch.compiler.is_exporting():
+            return _repeated(_repeated(images, 2, self.stride), 3, self.stride)
         below, right = -height % self.stride, -width % self.stride
-        # Where the size is left open, whether there is something to pad is not known.
-        if torch.compiler.is_exporting() or below or right:
+        if below or right:
             images = F.pad(images, (0, right, 0, below), mode="replicate")
         return images
+
+
+def _repeated(images: Tensor, axis: int, stride: int) -> Tensor:
+    """Pad one axis as `F.pad` does, in a form that holds for any size, so that an export can leave it open."""
+    size = images.shape[axis]
+    blocks = (size + stride - 1) // stride
+    return images.index_select(axis, torch.arange(blocks * stride, device=images.device).clamp(max=size - 1))
