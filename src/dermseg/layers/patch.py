@@ -9,15 +9,16 @@ class PatchEmbed(nn.Module):
     Args:
         width: Channels of the result.
         patch: Side of a patch in pixels; height and width of the image must be multiples of it.
+        channels: Channels of the image, or of the map that stands in for it.
     """
 
-    def __init__(self, width: int, patch: int = 4) -> None:
+    def __init__(self, width: int, patch: int = 4, channels: int = 3) -> None:
         super().__init__()
-        self.projection = nn.Conv2d(3, width, patch, stride=patch)
+        self.projection = nn.Conv2d(channels, width, patch, stride=patch)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to (B, H/patch, W/patch, width)."""
+        """Map (B, channels, H, W) to (B, H/patch, W/patch, width)."""
         embedded: Tensor = self.norm(self.projection(images).permute(0, 2, 3, 1))
         return embedded
 

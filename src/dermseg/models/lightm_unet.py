@@ -63,8 +63,8 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
         y = self.mix1(F.relu(self.norm1(x)))
-        y = self.mix2(F.relu(self.norm2(y)))
-        return x + y
+        z: Tensor = self.mix2(F.relu(self.norm2(y)))
+        return x + z
 
 
 class DecoderBlock(nn.Module):

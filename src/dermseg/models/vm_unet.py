@@ -49,14 +49,24 @@ class VSSEncoder(nn.Module):
         drop_path: Drop-path rate of the last block; the rates grow linearly from 0.
         state: Size N of the scan's state.
         built: Stages whose blocks are built, from the first; the rates are still those of all stages.
+        patch: Side of a patch of the embedding.
+        channels: Channels of the image, or of the map that stands in for it.
     """
 
     def __init__(
-        self, width: int, depths: Sequence[int], drop_path: float, state: int, built: int = STAGES
+        self,
+        width: int,
+        depths: Sequence[int],
+        drop_path: float,
+        state: int,
+        *,
+        built: int = STAGES,
+        patch: int = PATCH,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         self.widths = stage_widths(width)
-        self.patch_embed = PatchEmbed(width, PATCH)
+        self.patch_embed = PatchEmbed(width, patch, channels)
         rates = drop_path_rates(drop_path, depths)
         self.stages = nn.ModuleList(vss_stages(self.widths[:built], depths[:built], rates, state))
         self.merges = nn.ModuleList(PatchMerging(finer) for finer in self.widths[:-1])
