@@ -1,4 +1,4 @@
-"""What the tests of Triton kernels share: where they can run, and how they are compiled without a GPU."""
+"""What the tests of Triton kernels share: where they run, and how they are compiled without a GPU."""
 
 import importlib.util
 import os
@@ -9,22 +9,18 @@ import pytest
 import torch
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+DEVICE = "cpu" if INTERPRETED else "cuda"
 
 needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="triton is not installed"
+    importlib.util.find_spec("triton") is None or INTERPRETED, reason="needs triton, TRITON_INTERPRET unset"
 )
-runs_kernels = pytest.mark.skipif(
-    not INTERPRETED and DEVICE == "cpu",
-    reason="needs a GPU or TRITON_INTERPRET=1; test_in_the_interpreter runs it there",
-)
-outside_the_interpreter = pytest.mark.skipif(INTERPRETED, reason="already in the interpreter")
+needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
-def run_in_the_interpreter(file):
-    """Run the tests of a file again in a process of its own: triton chooses its interpreter on import."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+def run_tests(file, chosen, *, interpreted):
+    """Run the tests of a file in a process of its own: triton chooses its interpreter when it is imported."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, str(file)]
+    environment = {**os.environ, "TRITON_INTERPRET": str(int(interpreted))}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped, import-not-found"
 """Which implementation of an operator runs: `numba` on a CPU, `triton` on a GPU, else `reference` (PyTorch).
 
 The environment variable `DERMSEG_BACKEND` overrides the choice; it is read at every call.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped, import-not-found"
 """The sLSTM on a GPU (Triton), as operators that autograd and `torch.compile` know."""
 
 from typing import Any
@@ -11,8 +12,10 @@ from dermseg.ops import checks
 from dermseg.ops.slstm import gpu_kernels
 from dermseg.ops.slstm.state import SLSTMState
 
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
 RESIDENT = 64
-"""Largest head whose recurrent weights stay in registers: 64 KiB in float32, a quarter of a multiprocessor's."""
+"""Largest head whose recurrent weights stay in registers: 64 KiB of a multiprocessor's 256."""
 
 
 def slstm(preactivations: Tensor, R: Tensor, state: SLSTMState) -> tuple[Tensor, SLSTMState]:
@@ -37,9 +40,9 @@ def _forward(
     preactivations: Tensor, R: Tensor, c: Tensor, n: Tensor, m: Tensor, h: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return hidden states, final c, n, m, and, if `keep`, activated gates and cells for the backward."""
-    outputs = _allocate(preactivations, R, c, n, m, h, keep)
+    outputs: Outputs = _allocate(preactivations, R, c, n, m, h, keep)
     batch, T, heads, d = outputs[0].shape
-    with torch.cuda.device_of(R):
+    with torch.cuda.device_of(R):  # type: ignore[no-untyped-call]
         gpu_kernels.forward[(batch * heads,)](
             *(preactivations, R.mT.contiguous(), c, n, m, h, *outputs, T, heads, d),
             KEEP=keep,
@@ -51,7 +54,7 @@ def _forward(
 @_forward.register_fake
 def _allocate(
     preactivations: Tensor, R: Tensor, c: Tensor, n: Tensor, m: Tensor, h: Tensor, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Outputs:
     batch, T, gates, heads, d = preactivations.shape
     dtype = checks.computing_dtype(preactivations, R, c, n, m, h)
 
@@ -84,7 +87,7 @@ def _backward(
     batch, T, heads, d = hidden.shape
     gates_grad = torch.empty_like(gates)
     state_grads = [torch.empty_like(hidden[:, 0]) for _ in range(4)]
-    with torch.cuda.device_of(R):
+    with torch.cuda.device_of(R):  # type: ignore[no-untyped-call]
         gpu_kernels.backward[(batch * heads,)](
             *(grad.contiguous() for grad in (hidden_grad, c_last_grad, n_last_grad, m_last_grad)),
             *(R, gates, cells, gates_grad, *state_grads, T, heads, d),

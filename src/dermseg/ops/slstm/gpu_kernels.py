@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator, import-untyped, import-not-found"
 """Triton kernels of the sLSTM: one program runs all steps of one head of one batch element.
 
 The recurrent weights of a head, four blocks of head_dim x head_dim, stay in registers for all steps where
@@ -32,7 +33,7 @@ def load_block(
 @triton.jit
 def load_blocks(
     R: tl.tensor, head: tl.tensor, heads: int, d: int, UNITS: tl.constexpr, ACC: tl.constexpr
-) -> tuple:
+) -> tuple[tl.tensor, ...]:
     """Recurrent weights of the gates z, i, f, o of a head."""
     z = load_block(R, 0, head, heads, d, UNITS, ACC)
     i = load_block(R, 1, head, heads, d, UNITS, ACC)

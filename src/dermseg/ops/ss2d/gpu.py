@@ -1,4 +1,5 @@
-"""The scan along directions of a map on a GPU (Triton), as an operator that autograd and `torch.compile` know.
+# mypy: disable-error-code="import-untyped, import-not-found"
+"""The scan along directions of a map on a GPU (Triton), as an operator of autograd and `torch.compile`.
 
 Inputs are read in the type they have, half precision included; states and sums are float32, or float64 as
 soon as one input is. An image's result does not depend on how many images there are, and two runs give the
@@ -22,8 +23,8 @@ CHUNK = 64
 """Steps of one program: VM-UNet's first stage, 4096 steps of 192 channels, makes 1536 programs per image."""
 TILE = 8
 """Steps whose states the backward pass holds in registers at once."""
-BLOCK = 32
-"""Channels of one program of the backward pass, one per lane. It decides the order of sums: it is fixed."""
+BLOCK = 64
+"""Channels of one program of the backward pass, two per lane. It decides the order of sums: it is fixed."""
 AHEAD = 4
 """Steps whose loads are under way together."""
 
@@ -68,30 +69,31 @@ def _scan(
     directions, states, _ = A.shape
     chunks = _chunks(x)
     dtype = checks.computing_dtype(x, delta, A, B, C, D, delta_bias)
-    if chunks == 1:
-        starts = x.new_zeros(batch, directions, 1, states, channels, dtype=dtype)
-    else:
-        ends = x.new_empty(batch, directions, chunks - 1, states, channels, dtype=dtype)
-        steps = x.new_empty(batch, directions, chunks - 1, channels, dtype=dtype)
-        summarise[_grid(batch * directions * (chunks - 1), channels)](
-            *(x, delta, A, B, delta_bias, ends, steps),
-            *_sizes(x, chunks - 1),
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        if chunks == 1:
+            starts = x.new_zeros(batch, directions, 1, states, channels, dtype=dtype)
+        else:
+            ends = x.new_empty(batch, directions, chunks - 1, states, channels, dtype=dtype)
+            steps = x.new_empty(batch, directions, chunks - 1, channels, dtype=dtype)
+            summarise[_grid(batch * directions * (chunks - 1), channels)](
+                *(x, delta, A, B, delta_bias, ends, steps),
+                *_sizes(x, chunks - 1),
+                **_constants(A, dtype),
+                ROWS=triton.next_power_of_2(states),
+                CHUNK=CHUNK,
+                AHEAD=AHEAD,
+            )
+            starts = _chain(ends, steps, A, reverse=False)
+        parts = x.new_empty(directions, *x.shape, dtype=dtype)
+        scan[_grid(batch * directions * chunks, channels)](
+            *(x, delta, A, B, C, D, delta_bias, starts, parts),
+            *_sizes(x, chunks),
             **_constants(A, dtype),
             ROWS=triton.next_power_of_2(states),
             CHUNK=CHUNK,
             AHEAD=AHEAD,
         )
-        starts = _chain(ends, steps, A, reverse=False)
-    parts = x.new_empty(directions, *x.shape, dtype=dtype)
-    scan[_grid(batch * directions * chunks, channels)](
-        *(x, delta, A, B, C, D, delta_bias, starts, parts),
-        *_sizes(x, chunks),
-        **_constants(A, dtype),
-        ROWS=triton.next_power_of_2(states),
-        CHUNK=CHUNK,
-        AHEAD=AHEAD,
-    )
-    return parts.sum(0).to(x.dtype), starts
+        return parts.sum(0).to(x.dtype), starts
 
 
 @_scan.register_fake
@@ -115,44 +117,45 @@ def _scan_backward(
     batch, height, width, channels = x.shape
     directions, states, _ = A.shape
     chunks = _chunks(x)
-    y_grad = y_grad.contiguous()  # that of a sum is one number, expanded
-    tile_starts = starts.new_empty(batch, directions, -(-height * width // TILE), states, channels)
-    links = starts.new_empty(batch, directions, chunks - 1, states, channels)
-    steps = starts.new_empty(batch, directions, chunks - 1, channels)
-    retrace[_grid(batch * directions * chunks, channels)](
-        *(y_grad, x, delta, A, B, C, delta_bias, starts, tile_starts, links, steps),
-        *_sizes(x, chunks),
-        **_constants(A, starts.dtype),
-        ROWS=triton.next_power_of_2(states),
-        CHUNK=CHUNK,
-        TILE=TILE,
-        AHEAD=AHEAD,
-    )
-    flows = torch.zeros_like(starts) if chunks == 1 else _chain(links, steps, A, reverse=True)
-    blocks = -(-channels // BLOCK)
-    x_parts, delta_grad = starts.new_empty(directions, *x.shape), torch.empty_like(delta)
-    A_parts = starts.new_zeros(batch, directions, chunks, states, channels)
-    B_parts, C_parts = (starts.new_empty(blocks, *B.shape) for _ in range(2))
-    D_parts, bias_parts = (starts.new_empty(batch, directions, chunks, channels) for _ in range(2))
-    gpu_gradients.differentiate[(batch * directions * chunks * blocks,)](
-        *(y_grad, x, delta, A, B, C, D, delta_bias, tile_starts, flows),
-        *(x_parts, delta_grad, A_parts, B_parts, C_parts, D_parts, bias_parts),
-        *_sizes(x, chunks),
-        **_constants(A, starts.dtype),
-        CHUNK=CHUNK,
-        TILE=TILE,
-        BLOCK=BLOCK,
-        num_warps=1,
-    )
-    return (
-        x_parts.sum(0).to(x.dtype),
-        delta_grad,
-        A_parts.sum((0, 2)).to(A.dtype),
-        B_parts.sum(0).to(B.dtype),
-        C_parts.sum(0).to(C.dtype),
-        D_parts.sum((0, 2)).to(D.dtype),
-        bias_parts.sum((0, 2)).to(delta_bias.dtype),
-    )
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        y_grad = y_grad.contiguous()  # that of a sum is one number, expanded
+        tile_starts = starts.new_empty(batch, directions, -(-height * width // TILE), states, channels)
+        links = starts.new_empty(batch, directions, chunks - 1, states, channels)
+        steps = starts.new_empty(batch, directions, chunks - 1, channels)
+        retrace[_grid(batch * directions * chunks, channels)](
+            *(y_grad, x, delta, A, B, C, delta_bias, starts, tile_starts, links, steps),
+            *_sizes(x, chunks),
+            **_constants(A, starts.dtype),
+            ROWS=triton.next_power_of_2(states),
+            CHUNK=CHUNK,
+            TILE=TILE,
+            AHEAD=AHEAD,
+        )
+        flows = torch.zeros_like(starts) if chunks == 1 else _chain(links, steps, A, reverse=True)
+        blocks = -(-channels // BLOCK)
+        x_parts, delta_grad = starts.new_empty(directions, *x.shape), torch.empty_like(delta)
+        A_parts = starts.new_zeros(batch, directions, chunks, states, channels)
+        B_parts, C_parts = (starts.new_empty(blocks, *B.shape) for _ in range(2))
+        D_parts, bias_parts = (starts.new_empty(batch, directions, chunks, channels) for _ in range(2))
+        gpu_gradients.differentiate[(batch * directions * chunks * blocks,)](
+            *(y_grad, x, delta, A, B, C, D, delta_bias, tile_starts, flows),
+            *(x_parts, delta_grad, A_parts, B_parts, C_parts, D_parts, bias_parts),
+            *_sizes(x, chunks),
+            **_constants(A, starts.dtype),
+            CHUNK=CHUNK,
+            TILE=TILE,
+            BLOCK=BLOCK,
+            num_warps=1,
+        )
+        return (
+            x_parts.sum(0).to(x.dtype),
+            delta_grad,
+            A_parts.sum((0, 2)).to(A.dtype),
+            B_parts.sum(0).to(B.dtype),
+            C_parts.sum(0).to(C.dtype),
+            D_parts.sum((0, 2)).to(D.dtype),
+            bias_parts.sum((0, 2)).to(delta_bias.dtype),
+        )
 
 
 @_scan_backward.register_fake

@@ -1,4 +1,5 @@
 # ruff: noqa: RUF005  # Triton does not know `(*tuple, element)`
+# mypy: disable-error-code="untyped-decorator, assignment, import-untyped, import-not-found"
 """Triton kernels of the scan along directions of a map: gradients.
 
 Only the start of every chunk was kept. Backwards, `h` is needed before every step and the gradient of `h`
@@ -184,7 +185,6 @@ def differentiate(
         tile = tile_starts + (scan * tl.cdiv(length, TILE) + first // TILE) * size + channel
         at = place(first, k, height, width)
         pixels = ()
-        rows = ()
         steps = ()
         drives = ()
         grads = ()
@@ -196,8 +196,7 @@ def differentiate(
             u = tl.load(x + p * channels, mask=known, other=0).to(ACC)
             raw = tl.load(delta + p * channels, mask=known, other=0).to(ACC)
             step = tl.where(known, softplus(raw + shift), 0)
-            pixels = pixels + (p,)
-            rows = rows + ((p * (DIRECTIONS * STATES)).to(tl.int32),)
+            pixels = pixels + (p.to(tl.int32),)
             steps = steps + (step,)
             drives = drives + (step * u,)
             grads = grads + (tl.load(y_grad + p * channels, mask=known, other=0).to(ACC),)
@@ -211,8 +210,8 @@ def differentiate(
             Bs = ()
             Cs = ()
             for t in tl.static_range(TILE):
-                Bs = Bs + (tl.load(B + n + rows[t]).to(ACC),)
-                Cs = Cs + (tl.load(C + n + rows[t]).to(ACC),)
+                Bs = Bs + (tl.load(B + n + pixels[t] * (DIRECTIONS * STATES)).to(ACC),)
+                Cs = Cs + (tl.load(C + n + pixels[t] * (DIRECTIONS * STATES)).to(ACC),)
             decays = ()
             history = (h,)
             for t in tl.static_range(TILE):
@@ -224,10 +223,11 @@ def differentiate(
             new_drive_grads = ()
             rate_grad = tl.zeros([BLOCK], ACC)
             for t in tl.static_range(TILE - 1, -1, -1):
+                row = n + pixels[t] * (DIRECTIONS * STATES)
                 exists = first + t < length
                 h_grad = Cs[t] * grads[t] + flow
-                tl.store(C_grad + n + rows[t], tl.sum(grads[t] * history[t + 1], axis=0), mask=exists)
-                tl.store(B_grad + n + rows[t], tl.sum(h_grad * drives[t], axis=0), mask=exists)
+                tl.store(C_grad + row, tl.sum(grads[t] * history[t + 1], axis=0), mask=exists)
+                tl.store(B_grad + row, tl.sum(h_grad * drives[t], axis=0), mask=exists)
                 flow = decays[t] * h_grad
                 exponent_grad = flow * history[t]
                 rate_grad += exponent_grad * steps[t]
@@ -240,15 +240,15 @@ def differentiate(
             tl.store(A_grad + n * channels, before + rate_grad, mask=present)
         for t in tl.static_range(TILE):
             known = present & (first + t < length)
-            row = pixels[t] * channels
-            u = tl.load(x + row, mask=known, other=0).to(ACC)
-            raw = tl.load(delta + row, mask=known, other=0).to(ACC)
+            here = pixels[t].to(tl.int64) * channels
+            u = tl.load(x + here, mask=known, other=0).to(ACC)
+            raw = tl.load(delta + here, mask=known, other=0).to(ACC)
             # The slope of softplus is a sigmoid.
             raw_grad = (step_grads[t] + drive_grads[t] * u) / (1 + tl.exp(-(raw + shift)))
             direct_sum += grads[t] * u
             shift_sum += tl.where(known, raw_grad, 0)
-            tl.store(x_grad + row, drive_grads[t] * steps[t] + grads[t] * direct, mask=known)
-            tl.store(delta_grad + row, raw_grad, mask=known)
+            tl.store(x_grad + here, drive_grads[t] * steps[t] + grads[t] * direct, mask=known)
+            tl.store(delta_grad + here, raw_grad, mask=known)
         tl.debug_barrier()  # the next tile reads the flows and sums that this one wrote
     shared = (scan * chunks + chunk) * channels + channel
     tl.store(D_grad + shared, direct_sum, mask=present)

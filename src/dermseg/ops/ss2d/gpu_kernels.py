@@ -1,4 +1,5 @@
-# ruff: noqa: RUF005  # Triton does not know `(*tuple, element)`
+# ruff: noqa: RUF005, SIM108  # Triton does not know `(*tuple, element)`, nor branches of two types
+# mypy: disable-error-code="untyped-decorator, assignment, import-untyped, import-not-found"
 """Triton kernels of the scan along directions of a map: forward.
 
 A sequence is cut into chunks, so that long sequences of few channels fill a GPU as well:
@@ -27,7 +28,7 @@ SIZES = ["batch", "height", "width", "channels", "chunks"]
 
 
 @triton.jit
-def task(channels: int, chunks: int, DIRECTIONS: tl.constexpr, BLOCK: tl.constexpr) -> tuple:
+def task(channels: int, chunks: int, DIRECTIONS: tl.constexpr, BLOCK: tl.constexpr) -> tuple[tl.tensor, ...]:
     """Say which image, direction, chunk and block of channels this program works on."""
     program = tl.program_id(0)
     blocks = tl.cdiv(channels, BLOCK)
