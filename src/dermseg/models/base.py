@@ -143,7 +143,7 @@ class SegmentationModel(nn.Module, ABC):
 
 
 def _repeated(images: Tensor, axis: int, stride: int) -> Tensor:
-    """Pad one axis as `F.pad` does, in a form that holds for any size, so that an export can leave it open."""
+    """Pad one axis as `F.pad` does, in a form that holds for any size: an export can leave it open."""
     size = images.shape[axis]
     blocks = (size + stride - 1) // stride
     return images.index_select(axis, torch.arange(blocks * stride, device=images.device).clamp(max=size - 1))

@@ -1,0 +1,64 @@
+"""The command `dermseg export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from dermseg.export.check import Comparison
+
+
+def export(
+    weights: Path,
+    out: Path = Path("model.onnx"),
+    opset: int = 20,
+    form: Literal["auto", "scan", "chunked"] = "auto",
+    fixed_size: bool = False,
+) -> int:
+    """Write a network as one ONNX file of standard operators, and compare ONNX Runtime with PyTorch.
+
+    Args:
+        weights: A `model.safetensors` written by `dermseg train`.
+        out: The file to write; it takes images of any size, standardised as its metadata says.
+        opset: Version of the ONNX operators, 18 to 23.
+        form: How scans are written: a loop over steps, chunks side by side, or the faster by length.
+        fixed_size: Fix the batch to 1 and the image to the network's own size.
+    """
+    from dermseg.export.onnx import export_onnx, require_packages
+
+    require_packages()  # before anything that takes long
+    from rich.console import Console
+
+    from dermseg.export.check import compare
+    from dermseg.models.weights import load_model
+
+    console = Console()
+    model = load_model(weights)
+    found: list[Comparison] = []
+    with console.status("recording the network") as status:
+
+        def check(path: Path) -> None:
+            status.update("comparing ONNX Runtime with PyTorch")
+            found.append(compare(model, path))
+
+        export_onnx(
+            model,
+            out,
+            opset=opset,
+            form=form,
+            fixed_size=fixed_size,
+            check=check,
+            progress=status.update,
+        )
+    [comparison] = found
+    size = model.preprocessing.size
+    free = "batch 1, " if fixed_size or not model.batch_independent else "any batch and size; compared at "
+    console.print(
+        f"{out}: {model.name}, {out.stat().st_size / 1e6:.1f} MB, opset {opset}, {free}{size} x {size}",
+        f"largest difference of a logit: {comparison.difference:.1e} (logits up to {comparison.largest:.1f})",
+        f"one image: ONNX Runtime {1e3 * comparison.onnxruntime_seconds:.0f} ms, "
+        f"PyTorch {1e3 * comparison.torch_seconds:.0f} ms",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
