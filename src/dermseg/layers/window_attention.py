@@ -107,7 +107,7 @@ def _parts(size: int, filled: int, shift: int, device: torch.device) -> Tensor:
 
     0 is what stayed in place, 1 what wrapped around, 2 what was filled in.
     """
-    token = (torch.arange(size + filled, device=device) + shift) % (size + filled)
+    token = torch.arange(size + filled, device=device).roll(-shift)
     return (token < shift).long() + 2 * (token >= size).long()
 
 

@@ -120,7 +120,8 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Map (B, given, H, W), and a skip (B, skip, 2H, 2W), to (B, made, 2H, 2W)."""
-        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+        size = [2 * side for side in x.shape[2:]] if skip is None else skip.shape[2:]
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
         y: Tensor = self.conv2(self.conv1(x if skip is None else torch.cat([x, skip], dim=1)))
         return y
 
@@ -216,9 +217,10 @@ class TransUNet(SegmentationModel):
 
 
 def _resized(positions: Tensor, grid: int, rows: int, columns: int) -> Tensor:
-    """Resize position embeddings (1, grid x grid, width) to (1, rows x columns, width)."""
-    if (rows, columns) == (grid, grid):
-        return positions
+    """Resize position embeddings (1, grid x grid, width) to (1, rows x columns, width).
+
+    With corners aligned, resizing to the same grid changes no bit, so that this needs no case of its own.
+    """
     plane = positions.transpose(1, 2).reshape(1, -1, grid, grid)
     resized = F.interpolate(plane, size=(rows, columns), mode="bilinear", align_corners=True)
     return resized.flatten(2).transpose(1, 2)
