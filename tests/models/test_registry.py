@@ -10,7 +10,7 @@ SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1)}
 
 
 def test_names_are_listed_sorted_and_by_wildcard():
-    assert list_models("*vm*") == ["vm_unet", "vm_unet_d2292", "xlstm_vmunet"]
+    assert list_models("vm_unet*") == ["vm_unet", "vm_unet_d2292", "vm_unet_v2", "vm_unet_v2_nods"]
     assert list_models("vm_unet") == ["vm_unet"]
     assert list_models("nothing*") == []
     assert list_models() == sorted(list_models())
