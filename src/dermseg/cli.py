@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from dermseg import __version__
 from dermseg.errors import ConfigError, DermsegError
+from dermseg.export.command import export
 
 Layout = Literal["auto", "isic2018_task1", "ph2", "folder"]
 
@@ -220,6 +221,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("train a network", train),
     "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
     "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
+    "export": ("write a network as one ONNX file", partial(_run, export, "export")),
     "models": ("list the networks, or tell about one", partial(_run, models, "models")),
     "data check": (
         "name every file of a data set that cannot be used",

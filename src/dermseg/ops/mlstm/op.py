@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dermseg.ops import checks
 from dermseg.ops.backend import wanted
-from dermseg.ops.mlstm import chunkwise, reference
+from dermseg.ops.mlstm import chunkwise, export, reference
 from dermseg.ops.mlstm.state import MLSTMState, empty_state
 
 
@@ -90,5 +90,7 @@ def mlstm(
             past = empty_state((batch, heads, head_dim), dtype, q.device) if state is None else state
             retrieved, last = reference.mlstm(*inputs, past)
             return retrieved.to(q.dtype), last if final_state else None
+        if torch.compiler.is_exporting() and state is None and not final_state:
+            return export.mlstm(*inputs).to(q.dtype), None
         retrieved, state = chunkwise.mlstm(*inputs, state, final_state)
     return retrieved.to(q.dtype), state
