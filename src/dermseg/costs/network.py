@@ -16,7 +16,7 @@ from dermseg.ops.backend import VARIABLE
 
 DEPTH = 2
 """Levels of modules that are listed as stages; a list of modules is no level."""
-SHARE = 0.01
+SHARE = 0.05
 """Of the network's parameters or multiply-adds, beyond which a stage's own parts are listed."""
 
 
@@ -82,7 +82,7 @@ def network_costs(name: str, size: int = 256, **arguments: object) -> NetworkCos
         scan=sum(count for (_, kind), count in counter.multiply_adds.items() if kind == SCAN),
         printed=sum(counter.printed.values()),
         peak_bytes=counter.peak,
-        stages=tuple(_stages(model, "", 1, _Worth(model, counter), counter)),
+        stages=tuple(_Listing(model, counter).inside(model)),
     )
 
 
@@ -107,37 +107,47 @@ def _compiled_operators() -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
-class _Worth:
-    """Whether the parts of a stage are worth listing."""
+class _Listing:
+    """Makes the list of stages out of what was counted."""
 
     def __init__(self, model: nn.Module, counter: CostCounter) -> None:
+        self.counter = counter
         self.parameters = SHARE * _parameters(model)
         self.multiply_adds = SHARE * sum(counter.multiply_adds.values())
 
-    def __call__(self, stage: StageCosts) -> bool:
-        return stage.parameters > self.parameters or stage.multiply_adds > self.multiply_adds
+    def inside(self, module: nn.Module, prefix: str = "", depth: int = 1) -> Iterator[StageCosts]:
+        """List the parts of a module that were called, in the order of their first calls."""
+        called = [
+            (place, name, part) for name, part in _parts(module, prefix) for place in self._calls(name)[:1]
+        ]
+        for _, name, part in sorted(called, key=lambda item: item[0]):
+            stage = self._stage(name, part, depth)
+            if stage.parameters or stage.multiply_adds:
+                yield stage
+                if depth < DEPTH and self._is_worth_opening(stage, part):
+                    yield from self.inside(part, f"{name}.", depth + 1)
 
+    def _calls(self, name: str) -> list[int]:
+        """Return the places of a module, and of those inside it, in the order of first calls."""
+        return [place for place, key in enumerate(self.counter.shapes) if _is_in(key, name)]
 
-def _stages(
-    module: nn.Module, prefix: str, depth: int, worth: _Worth, counter: CostCounter
-) -> Iterator[StageCosts]:
-    """List the parts of a module that were called, in the order of their first calls."""
-    first = {key: place for place, key in reversed(list(enumerate(counter.shapes)))}
-    calls = {
-        name: min((place for key, place in first.items() if _is_in(key, name)), default=None)
-        for name, _ in _parts(module, prefix)
-    }
-    called = [
-        (place, name, part) for name, part in _parts(module, prefix) if (place := calls[name]) is not None
-    ]
-    for _, name, part in sorted(called, key=lambda item: item[0]):
-        stage = _stage(name, part, depth, counter)
-        if stage.parameters or stage.multiply_adds:
-            yield stage
-            # A row of layers is one thing.
-            structured = any(list(_parts(inner, "")) for _, inner in _parts(part, ""))
-            if depth < DEPTH and worth(stage) and structured:
-                yield from _stages(part, f"{name}.", depth + 1, worth, counter)
+    def _is_worth_opening(self, stage: StageCosts, module: nn.Module) -> bool:
+        large = stage.parameters > self.parameters or stage.multiply_adds > self.multiply_adds
+        # A row of layers is one thing.
+        return large and any(list(_parts(part, "")) for _, part in _parts(module, ""))
+
+    def _stage(self, name: str, module: nn.Module, depth: int) -> StageCosts:
+        counter = self.counter
+        counts = (count for (key, _), count in counter.multiply_adds.items() if _is_in(key, name))
+        peaks = (peak for key, peak in counter.peaks.items() if _is_in(key, name))
+        return StageCosts(
+            name=name,
+            depth=depth,
+            shapes=tuple(counter.shapes.get(name, ())),
+            parameters=_parameters(module),
+            multiply_adds=sum(counts),
+            peak_bytes=max(peaks, default=0),
+        )
 
 
 def _parts(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
@@ -147,19 +157,6 @@ def _parts(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _parts(part, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", part
-
-
-def _stage(name: str, module: nn.Module, depth: int, counter: CostCounter) -> StageCosts:
-    counts = (count for (key, _), count in counter.multiply_adds.items() if _is_in(key, name))
-    peaks = (peak for key, peak in counter.peaks.items() if _is_in(key, name))
-    return StageCosts(
-        name=name,
-        depth=depth,
-        shapes=tuple(counter.shapes.get(name, ())),
-        parameters=_parameters(module),
-        multiply_adds=sum(counts),
-        peak_bytes=max(peaks, default=0),
-    )
 
 
 def _is_in(key: str, name: str) -> bool:

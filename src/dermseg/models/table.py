@@ -32,16 +32,17 @@ def print_models(patterns: Sequence[str] = ()) -> None:
         "family",
         "parameters",
         "multiply-adds",
-        "licence of the original code",
+        "original licence",
         "paper",
         caption="Parameters as built, and as released where that differs. Multiply-adds for one image of "
-        f"{SIZE} px, scans included. `dermseg models NAME` tells more about a network.",
+        f"{SIZE} px, scans included. The licence is that of the authors' code. "
+        "`dermseg models NAME` tells more.",
     )
     for column in table.columns[5:]:
         column.overflow = "fold"
     table.columns[0].no_wrap = True
     for column in table.columns[3:5]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for name in names:
         info = model_info(name)
         costs = stored_costs().get(name)
