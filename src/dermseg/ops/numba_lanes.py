@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 from dermseg.ops import numba_math
@@ -77,6 +78,20 @@ def _store_rule(_typing: Value, lanes: Value, target: Value, index: Value) -> Va
     return types.void(lanes, target, index), generate
 
 
+def _prefetch_rule(_typing: Value, source: Value, index: Value) -> Value:
+    def generate(context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
+        byte = ir.IntType(8)
+        signature = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), _INDEX, _INDEX, _INDEX])
+        function: Value = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, signature, "llvm.prefetch.p0"
+        )
+        read, keep_close, data = (ir.Constant(_INDEX, value) for value in (0, 3, 1))
+        builder.call(function, [_address(builder, arguments, byte), read, keep_close, data])
+        return context.get_dummy_value()
+
+    return types.void(source, index), generate
+
+
 def _fill_rule(_typing: Value, number: Value) -> Value:
     lanes = Lanes(number)
 
@@ -126,6 +141,8 @@ load: Function = _intrinsic(_load_rule)
 """`load(source, index)`: lanes that begin at an element behind a `pointer`, or of `stack` memory."""
 store: Function = _intrinsic(_store_rule)
 """`store(lanes, target, index)`: write them there."""
+prefetch: Function = _intrinsic(_prefetch_rule)
+"""`prefetch(source, index)`: have the cache line of an element fetched while other work goes on."""
 fill: Function = _intrinsic(_fill_rule)
 """`fill(number)`: lanes all equal to a number."""
 total: Function = _intrinsic(_total_rule)

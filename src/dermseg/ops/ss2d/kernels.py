@@ -5,13 +5,14 @@ fixed order, and no result depends on the number of threads or on the other imag
 
 Inside a task, the sequence is cut into chunks of `CHUNK` steps, and the channels into blocks of `BLOCK`, the
 width of the kernels' vectors. For every chunk and block, what the states share is computed once, step after
-step, into tiles on the stack; then, for every one of the N states, the recurrence runs over the chunk with
-state and matrix in registers. All blocks pass over a chunk before the next chunk, because pixels are far
-apart and visiting a memory page costs more than the arithmetic of a block. The states at the start of each
-chunk are all that is kept for the backward pass, which computes the others anew.
+step, into tiles on the stack. Then the recurrence runs: forward, every step visits all N states; backward,
+every state visits all steps, so that the history of one state is all that is stored. All blocks pass over a
+chunk before the next chunk, because pixels are far apart and visiting a memory page costs more than the
+arithmetic of a block. The states at the start of each chunk are all that is kept for the backward pass, which
+computes the others anew.
 
 Shapes, with P pixels and K directions: orders (K, P); A (K, channels, N); B, C (batch, P, K, N); D, bias
-(K, channels). Flat, because vectors are read from them: x, y (batch, P, channels); delta (K, batch, P,
+(K, channels). Read as vectors: x, y (batch, P, channels); delta (K, batch, P,
 channels); starts (batch, K, chunks, blocks, N, BLOCK). A gradient has the shape of what it belongs to, but
 those of A, D and bias are per image (batch first), and those of B and C per group (groups first); their sums
 are the caller's.
@@ -22,11 +23,12 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from dermseg.ops.numba_lanes import WIDTH, exp2, fill, load, softplus, softplus_slope, store, total
+from dermseg.ops.numba_lanes import WIDTH, exp2, fill, load, prefetch, softplus, softplus_slope, store, total
 from dermseg.ops.numba_math import compiled, inlined, pointer, stack
 
 BLOCK = WIDTH  # channels of one vector
-GROUPS = 8  # most tasks of one image
+GROUPS = 4  # fewest tasks of an image that has as many blocks
+LARGEST_GROUP = 6  # blocks whose states and parameters stay in the nearest cache
 CHUNK = 32  # steps between kept states
 TILE = CHUNK * BLOCK
 HISTORY = TILE + BLOCK
@@ -47,7 +49,7 @@ def blocks_of(channels: int) -> int:
 
 def group_size(channels: int) -> int:
     """Number of blocks in a group."""
-    return (blocks_of(channels) + GROUPS - 1) // GROUPS
+    return min(LARGEST_GROUP, (blocks_of(channels) + GROUPS - 1) // GROUPS)
 
 
 def groups_of(channels: int) -> int:
@@ -151,11 +153,20 @@ def forward(
                     kept = (((b * directions + k) * chunks + chunk) * blocks + block) * states * BLOCK
                     for n in range(states):
                         store(load(own_at, own_state + n * BLOCK), starts_at, kept + n * BLOCK)
+                # Pixels of a column are too far apart for the processor to guess which comes next.
+                ahead, ahead_order = first + BLOCK, order
+                if block + 1 == last_block:
+                    ahead = b * length * channels + first_block * BLOCK
+                    ahead_order = max(0, min(order + CHUNK, directions * length - CHUNK))
                 direct, offset = load(own_at, own + states * BLOCK), load(own_at, own + (states + 1) * BLOCK)
                 for t in range(steps):
                     place = orders_at[order + t] * channels + first
                     u = _read(x_at, place, width, scratch)
                     raw = _read(delta_at, k * batch * length * channels + place, width, scratch)
+                    later = orders_at[ahead_order + t] * channels + ahead
+                    prefetch(x_at, later)
+                    prefetch(delta_at, k * batch * length * channels + later)
+                    prefetch(y_at, later)
                     step_t = softplus(raw + offset)
                     store(step_t, step, t * BLOCK)
                     store(step_t * u, drive, t * BLOCK)
