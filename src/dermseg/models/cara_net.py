@@ -31,7 +31,7 @@ WIDTH_STEP = 32
     ModelInfo(
         title="CaraNet",
         year=2022,
-        family="Convolutional",
+        family="CNN",
         paper="https://doi.org/10.1117/12.2611802",
         code="AngeLouCN/CaraNet",
         licence="none stated",

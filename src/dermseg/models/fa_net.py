@@ -92,7 +92,7 @@ class DecoderStage(nn.Module):
     ModelInfo(
         title="FANet",
         year=2021,
-        family="Convolutional",
+        family="CNN",
         paper="https://arxiv.org/abs/2103.17235",
         code="nikhilroxtomar/FANet",
         licence="none stated",

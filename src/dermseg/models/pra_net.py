@@ -53,7 +53,7 @@ class ReceptiveField(nn.Module):
     ModelInfo(
         title="PraNet",
         year=2020,
-        family="Convolutional",
+        family="CNN",
         paper="https://arxiv.org/abs/2006.11392",
         code="DengPingFan/PraNet",
         licence="none stated; README: research and education only",
