@@ -86,7 +86,7 @@ def export_onnx(
         opset_version=opset,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        custom_translation_table=_translations(program, form),
+        custom_translation_table=translations(program, form),
         verbose=False,
     )
     if translated is None:
@@ -110,11 +110,12 @@ def trace(model: SegmentationModel, fixed: bool = False) -> ExportedProgram:
         fixed: Fix the batch to 1 and the sides to those of the preprocessing; otherwise all three are free.
     """
     size = model.preprocessing.size
-    # Free sides take no special value here: 1, equal ones and multiples of the stride would be remembered.
-    images = torch.zeros(1, 3, size, size) if fixed else torch.zeros(2, 3, size - 1, size - 3)
-    free = None if fixed else ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},)
+    # 1 is special to torch.export: an axis that has it, here or in the coarsest map, would stay so.
+    free_size = max(size, 2 * model.stride)
+    images = torch.zeros(1, 3, size, size) if fixed else torch.zeros(2, 3, free_size, free_size - 1)
+    shapes = None if fixed else ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},)
     with torch.no_grad():  # else the scans would keep states for a backward pass
-        return torch.export.export(model, (images,), dynamic_shapes=free)
+        return torch.export.export(model, (images,), dynamic_shapes=shapes)
 
 
 def describe(model: SegmentationModel) -> dict[str, str]:
@@ -147,8 +148,13 @@ def _check(model: SegmentationModel, path: Path, opset: int, form: str) -> None:
         )
 
 
-def _translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Functions that add the ONNX nodes of our operators, by operator."""
+def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Functions that add the ONNX nodes of our operators, by operator; for `torch.onnx.export`.
+
+    Args:
+        program: The recorded network, which says how long each scan is.
+        form: How scans are written.
+    """
     from onnxscript import opset18 as op
 
     import dermseg.ops.slstm.cpu
