@@ -68,12 +68,11 @@ DEAD_SCANS = dict.fromkeys(
 )
 """The release computes a stage that never touches the output."""
 NOT_AS_THOP = {
-    "fa_net",  # thop counts transposed convolutions too high
-    "res_unet",
-    "trans_unet",  # thop leaves standardised convolutions out
-    "ultralight_vm_unet",  # projections that are layers here are bare products there
-    "vm_unet_v2",  # thop counts the dead stage
+    *("fa_net", "res_unet", "swin_umamba"),  # thop counts transposed convolutions too high
+    *("lightm_unet", "ultralight_vm_unet"),  # projections that are layers here are bare products there
     *("u_mamba", "xlstm_unet"),  # thop counts the encoder several times
+    "trans_unet",  # thop leaves standardised convolutions out
+    "vm_unet_v2",  # thop counts the dead stage
 }
 
 

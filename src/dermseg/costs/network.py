@@ -48,8 +48,9 @@ class NetworkCosts:
     scan: int
     """Those of the scan."""
     printed: int
-    """The smaller number that papers print: that of layers which are modules (convolutions, linear layers,
-    norms), without the scan, products of bare parameters and attention."""
+    """The smaller number that papers print, as thop counts: that of layers which are modules (convolutions,
+    linear layers, norms), without the scan, products of bare parameters and attention. Where a release
+    multiplies by a bare parameter what is a layer here, its paper's number is lower still."""
     peak_bytes: int
     """Most bytes of activations alive at any time; parameters and the image are not in it."""
     stages: tuple[StageCosts, ...]

@@ -46,7 +46,7 @@ class Summary:
             ("parameters of ours", f"{costs.parameters:,}{note}"),
             ("multiply-adds", f"{in_units(costs.multiply_adds)} ({in_units(costs.scan)} of them in scans)"),
             (
-                "multiply-adds as papers print them",
+                "multiply-adds as papers count them",
                 f"{in_units(costs.printed)} (layers alone, without scans and einsum)",
             ),
             (
