@@ -136,6 +136,9 @@ class SwinUNet(SegmentationModel):
     """
 
     release = Release(NAMES, dead=r".*\.(attn_mask|relative_position_index)")
+    # Whether a map is shifted or filled up depends on its size. An export that leaves the size free keeps
+    # what held for the image it was recorded with, and is wrong for others without a word.
+    exports_to_onnx = False
 
     def __init__(
         self,
