@@ -1,19 +1,21 @@
-"""Time and peak memory of the scan operators, each beside its peer, in one run.
+"""Time and peak memory of every operator, each beside its peers, in one run.
 
     python benchmarks/ops.py
 
-The peers are our reference loop, and the form the plain scan has in released code of this family ("released":
-discretise all L steps into tensors with N entries per element, then loop over them with einsum). The
-backward pass of the latter is quadratic in L: it is measured at L = 512, and with --released-backward, which
-takes about a quarter of an hour, at L = 4096. Every measurement is a fresh process. Memory is the growth of
+The peers are our reference loop over the steps; the form the plain scan has in released code of this family
+("released": discretise all L steps into tensors with N entries per element, then loop over them with einsum);
+and the parallel scan of mambapy, where that is installed. The backward pass of the released form is quadratic
+in L: it is measured at L = 512, and with --released-backward, which takes about a quarter of an hour, at
+L = 4096. Every measurement is a fresh process. Memory is the growth of
 its peak resident size over what it was when the inputs were ready; time is the median of a process's
 repetitions, compilation excluded, and the least of the processes. Peers and ours take turns, so that other
-work on the machine meets all. Writes `results/benchmarks/ops.csv`.
+work on the machine meets all. Writes `results/benchmarks/ops.csv` and the picture beside it.
 """
 
 import argparse
 import contextlib
 import csv
+import importlib.util
 import json
 import os
 import resource
@@ -31,11 +33,13 @@ from rich.table import Table
 
 from dermseg.files import replacing
 from machine import describe_machine
-from peers import plain_selective_scan
+from operators import draw_inputs, operator
+from picture import draw_scaling
 
-REPETITIONS = {"released": 0, "reference": 1, "numba": 15}
+REPETITIONS = {"released": 0, "reference": 1, "mambapy": 1, "numba": 15}
 """Runs after the first, whose memory is measured as well."""
 _STATUS = Path("/proc/self/status")
+LENGTHS = (1024, 4096, 16384, 65536)
 SHORT = 512
 """Length at which the released form's backward pass, quadratic in L, ends within seconds."""
 # VM-UNet's four stages at 256 px: height, width, channels of the scanned map; N is 16.
@@ -46,7 +50,7 @@ STAGES = [(64, 64, 192), (32, 32, 384), (16, 16, 768), (8, 8, 1536)]
 class Case:
     """One operator at one size on one back-end."""
 
-    operator: str  # selective_scan, ss2d
+    operator: str  # selective_scan, ss2d, slstm, mlstm
     height: int
     width: int
     channels: int
@@ -93,9 +97,22 @@ def cases(quick: bool, released_backward: bool) -> list[Case]:
         for backend in ("reference", "numba"):
             found.append(Case("selective_scan", 1, 4096, 768, 16, backend, backward, 1))
         found += [
-            Case("selective_scan", 1, length, 96, 16, "numba", backward, 2)
-            for length in (() if quick else (1024, 4096, 16384, 65536))
+            Case(operator, 1, 256, 256, 0, backend, backward, 2)
+            for operator in ("slstm", "mlstm")
+            for backend in ("reference", "numba")
         ]
+        found += [] if quick else _lengths(backward)
+    return found
+
+
+def _lengths(backward: bool) -> list[Case]:
+    """Sequences of growing length; the peers stop where they take too long or too much memory."""
+    found = []
+    if importlib.util.find_spec("mambapy"):
+        found += [Case("selective_scan", 1, length, 96, 16, "mambapy", backward, 2) for length in LENGTHS[:3]]
+    found += [Case("selective_scan", 1, length, 96, 16, "reference", backward, 2) for length in LENGTHS[:3]]
+    found += [Case("selective_scan", 1, length, 96, 16, "numba", backward, 2) for length in LENGTHS]
+    found += [Case("mlstm", 1, length, 256, 0, "numba", backward, 2) for length in LENGTHS]
     return found
 
 
@@ -104,39 +121,20 @@ def measure(case: Case) -> Measurement:
     os.environ["DERMSEG_BACKEND"] = "numba" if case.backend == "numba" else "reference"
     import torch
 
-    from dermseg.ops.selective_scan import selective_scan
-    from dermseg.ops.ss2d import ss2d_scan
-
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
-
-    def inputs(height: int, width: int, channels: int) -> list[torch.Tensor]:
-        """Values as at the start of training: A from -1 to -N, steps around 0.01."""
-        K, N = 4, case.states
-        tensors = [
-            torch.randn(1, height, width, channels),
-            torch.randn(1, height, width, K, channels) * 0.1,
-            -torch.arange(1.0, N + 1).repeat(K, channels, 1),
-            torch.randn(1, height, width, K, N),
-            torch.randn(1, height, width, K, N),
-            torch.ones(K, channels),
-            torch.full((K, channels), -4.6),
-        ]
-        if case.operator == "selective_scan":
-            x, delta, A, B, C, D, bias = tensors
-            tensors = [x[:, 0], *(t[:, 0, :, 0].contiguous() for t in (delta,)), A[0].clone()]
-            tensors += [*(t[:, 0, :, 0].contiguous() for t in (B, C)), D[0].clone(), bias[0].clone()]
-        return [t.requires_grad_(case.backward) for t in tensors]
-
-    operator = {"selective_scan": selective_scan, "ss2d": ss2d_scan}[case.operator]
-    operator = plain_selective_scan if case.backend == "released" else operator
+    function = operator(case.operator, case.backend)
 
     def run(tensors: list[torch.Tensor]) -> None:
-        y = operator(*tensors)
+        y = function(*tensors)
         if case.backward:
             torch.autograd.grad(y, tensors, torch.ones_like(y))
 
-    run(inputs(1 if case.height == 1 else 2, 2, 3))  # loads and compiles
+    def inputs(height: int, width: int, channels: int) -> list[torch.Tensor]:
+        drawn = draw_inputs(case.operator, height, width, channels, case.states)
+        return [tensor.requires_grad_(case.backward) for tensor in drawn]
+
+    run(inputs(1 if case.height == 1 else 2, 2, 4))  # loads and compiles
     tensors = inputs(case.height, case.width, case.channels)
     _forget_peak()
     before = _memory_mib("VmRSS")
@@ -202,14 +200,14 @@ def main() -> None:
 
     machine, command = describe_machine(), shlex.join(["python", *sys.argv])
     peers = {(case.backend, case.size): best[case] for case in planned if case.backend != "numba"}
-    ratio_columns = ("x released", "of memory", "x reference", "of memory")
+    ratio_columns = ("x released", "of memory", "x reference", "of memory", "x mambapy", "of memory")
     sizes = ("operator", "H x W x channels, N", "pass", "back-end", "threads")
     table = Table(*sizes, "ms", "CPU ms", "MiB", *ratio_columns)
     rows = []
     for case in planned:
         ours = best[case]
         ratios = {}
-        for name in ("released", "reference"):
+        for name in ("released", "reference", "mambapy"):
             peer = peers.get((name, case.size))
             ratios[f"times_{name}_speed"] = peer and f"{peer.milliseconds / ours.milliseconds:.1f}"
             ratios[f"of_{name}_memory"] = peer and f"{ours.peak_mib / peer.peak_mib:.3f}"
@@ -228,6 +226,7 @@ def main() -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    draw_scaling(arguments.out, arguments.out.with_suffix(".png"))
     Console(width=170).print(table, machine, sep="\n")
 
 

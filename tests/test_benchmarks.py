@@ -18,7 +18,8 @@ def peers(monkeypatch: pytest.MonkeyPatch):
     import peers
 
     yield peers
-    sys.modules.pop("peers")
+    for name in ("peers", "operators", "picture"):
+        sys.modules.pop(name, None)
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -51,3 +52,44 @@ def test_the_plain_scan_of_a_map_is_ss2d(peers):
         draw(4, channels),
     )
     torch.testing.assert_close(peers.plain_ss2d_scan(*arguments), ss2d_scan(*arguments))
+
+
+def test_the_parallel_scan_of_mambapy_is_the_selective_scan(peers):
+    pytest.importorskip("mambapy")
+    batch, length, channels, states = 2, 7, 3, 4
+    arguments = (
+        draw(batch, length, channels),
+        draw(batch, length, channels),
+        -draw(channels, states).exp(),
+        draw(batch, length, states),
+        draw(batch, length, states),
+        draw(channels),
+        draw(channels),
+    )
+    torch.testing.assert_close(peers.mambapy_selective_scan(*arguments), selective_scan(*arguments))
+
+
+@pytest.mark.parametrize("name", ["selective_scan", "ss2d", "slstm", "mlstm"])
+def test_every_operator_runs_on_its_drawn_inputs(peers, name):
+    import operators
+
+    inputs = [tensor.requires_grad_() for tensor in operators.draw_inputs(name, 2, 3, 8, 2)]
+    result = operators.operator(name, "numba")(*inputs)
+    assert result.isfinite().all()
+    torch.autograd.grad(result.sum(), inputs)
+
+
+def test_the_picture_of_a_table(peers, tmp_path):
+    import picture
+
+    rows = [
+        ("selective_scan", 1, length, 96, 16, backend, backward, 2, 0.01 * length)
+        for backend in ("reference", "numba")
+        for backward in (False, True)
+        for length in (1024, 4096)
+    ]
+    header = "operator,height,width,channels,states,backend,backward,threads,milliseconds"
+    lines = [header, *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "ops.csv").write_text("\n".join(lines))
+    picture.draw_scaling(tmp_path / "ops.csv", tmp_path / "ops.png")
+    assert (tmp_path / "ops.png").read_bytes().startswith(b"\x89PNG")
