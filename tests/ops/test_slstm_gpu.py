@@ -21,13 +21,14 @@ def test_on_a_gpu():
     run_tests(CASES, "slow or not slow", interpreted=False)
 
 
+@pytest.mark.parametrize("head_dim", [48, pytest.param(192, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("half", [pytest.param("fp32", marks=pytest.mark.slow), "bf16"])
 @pytest.mark.parametrize("name", ["forward", "backward"])
-def test_kernels_compile_for_an_h100(name, half):
+def test_kernels_compile_for_an_h100(name, half, head_dim):
     from dermseg.ops.slstm import gpu, gpu_kernels
 
     kernel = getattr(gpu_kernels, name)
-    constants = gpu._constants(64, torch.float32) | ({"KEEP": True} if name == "forward" else {})
+    constants = gpu._constants(head_dim, torch.float32) | ({"KEEP": True} if name == "forward" else {})
     warps = constants.pop("num_warps")
     types = dict.fromkeys(kernel.arg_names, "*fp32")
     types |= {"preactivations": "*" + half, "R": "*" + half, "T": "i32", "heads": "i32", "d": "i32"}

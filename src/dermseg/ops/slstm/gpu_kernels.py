@@ -14,17 +14,19 @@ import triton.language as tl
 
 
 @triton.jit
-def load_block(
+def load_rows(
     R: tl.tensor,
     gate: tl.constexpr,
     head: tl.tensor,
     heads: int,
     d: int,
+    first: tl.tensor,
+    ROWS: tl.constexpr,
     UNITS: tl.constexpr,
     ACC: tl.constexpr,
 ) -> tl.tensor:
-    """Recurrent weights of a gate and head (UNITS, UNITS), zeros beyond d."""
-    row = tl.arange(0, UNITS)[:, None]
+    """Some rows of the recurrent weights of a gate and head (ROWS, UNITS), zeros beyond d."""
+    row = first + tl.arange(0, ROWS)[:, None]
     column = tl.arange(0, UNITS)[None, :]
     address = R + ((gate * heads + head) * d + row) * d + column
     return tl.load(address, mask=(row < d) & (column < d), other=0).to(ACC)
@@ -35,17 +37,35 @@ def load_blocks(
     R: tl.tensor, head: tl.tensor, heads: int, d: int, UNITS: tl.constexpr, ACC: tl.constexpr
 ) -> tuple[tl.tensor, ...]:
     """Recurrent weights of the gates z, i, f, o of a head."""
-    z = load_block(R, 0, head, heads, d, UNITS, ACC)
-    i = load_block(R, 1, head, heads, d, UNITS, ACC)
-    f = load_block(R, 2, head, heads, d, UNITS, ACC)
-    o = load_block(R, 3, head, heads, d, UNITS, ACC)
+    z = load_rows(R, 0, head, heads, d, 0, UNITS, UNITS, ACC)
+    i = load_rows(R, 1, head, heads, d, 0, UNITS, UNITS, ACC)
+    f = load_rows(R, 2, head, heads, d, 0, UNITS, UNITS, ACC)
+    o = load_rows(R, 3, head, heads, d, 0, UNITS, UNITS, ACC)
     return z, i, f, o
 
 
 @triton.jit
-def product(left: tl.tensor, block: tl.tensor) -> tl.tensor:
-    """`left @ block`, always summed in the same order."""
-    return tl.sum(left[:, None] * block, axis=0)
+def product(
+    left: tl.tensor,
+    gate: tl.constexpr,
+    blocks: tl.tuple,
+    R: tl.tensor,
+    head: tl.tensor,
+    heads: int,
+    d: int,
+    RESIDENT: tl.constexpr,
+    UNITS: tl.constexpr,
+    ACC: tl.constexpr,
+) -> tl.tensor:
+    """`left` times the recurrent weights of a gate, always summed in the same order."""
+    if RESIDENT:
+        total = tl.sum(left[:, None] * blocks[gate], axis=0)
+    else:
+        total = tl.zeros([UNITS], ACC)
+        for first in range(0, d, 16):
+            some = tl.gather(left, first + tl.arange(0, 16), 0)
+            total += tl.sum(some[:, None] * load_rows(R, gate, head, heads, d, first, 16, UNITS, ACC), axis=0)
+    return total
 
 
 @triton.jit
@@ -85,7 +105,7 @@ def forward(
     size = heads * d  # of all heads
     unit = head * d + tl.arange(0, UNITS)
     state = element * size + unit
-    R_z, R_i, R_f, R_o = load_blocks(R, head, heads, d, UNITS, ACC)
+    blocks = load_blocks(R, head, heads, d, UNITS, ACC) if RESIDENT else ()
     c = tl.load(c_first + state, mask=present, other=0).to(ACC)
     n = tl.load(n_first + state, mask=present, other=1).to(ACC)
     m = tl.load(m_first + state, mask=present, other=0).to(ACC)
@@ -102,12 +122,10 @@ def forward(
         i = tl.load(preactivations + size, mask=present, other=0).to(ACC)
         f = tl.load(preactivations + 2 * size, mask=present, other=0).to(ACC)
         o = tl.load(preactivations + 3 * size, mask=present, other=0).to(ACC)
-        if not RESIDENT:
-            R_z, R_i, R_f, R_o = load_blocks(R, head, heads, d, UNITS, ACC)
-        z = tanh(z + product(h, R_z))
-        i += product(h, R_i)
-        past = f + product(h, R_f) + m
-        o = 1 / (1 + tl.exp(-(o + product(h, R_o))))
+        z = tanh(z + product(h, 0, blocks, R, head, heads, d, RESIDENT, UNITS, ACC))
+        i += product(h, 1, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+        past = f + product(h, 2, blocks, R, head, heads, d, RESIDENT, UNITS, ACC) + m
+        o = 1 / (1 + tl.exp(-(o + product(h, 3, blocks, R, head, heads, d, RESIDENT, UNITS, ACC))))
         m = tl.maximum(past, i)
         i = tl.exp(i - m)
         f = tl.exp(past - m)
@@ -159,7 +177,7 @@ def backward(
     size = heads * d  # of all heads
     unit = head * d + tl.arange(0, UNITS)
     state = element * size + unit
-    R_z, R_i, R_f, R_o = load_blocks(R, head, heads, d, UNITS, ACC)
+    blocks = load_blocks(R, head, heads, d, UNITS, ACC) if RESIDENT else ()
     dc = tl.load(c_last_grad + state, mask=present, other=0).to(ACC)
     dn = tl.load(n_last_grad + state, mask=present, other=0).to(ACC)
     dm = tl.load(m_last_grad + state, mask=present, other=0).to(ACC)
@@ -186,10 +204,11 @@ def backward(
         cells -= 2 * size
         c_before = tl.load(cells, mask=present, other=0)
         n_before = tl.load(cells + size, mask=present, other=1)
-        if not RESIDENT:
-            R_z, R_i, R_f, R_o = load_blocks(R, head, heads, d, UNITS, ACC)
         # What the step after this one needs of this one's hidden state.
-        dh += product(dz, R_z) + product(di, R_i) + product(df, R_f) + product(do, R_o)
+        dh += product(dz, 0, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+        dh += product(di, 1, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+        dh += product(df, 2, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+        dh += product(do, 3, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
         quotient = c / n
         dc += dh * o / n
         dn -= dh * o / n * quotient
@@ -210,9 +229,10 @@ def backward(
         dc *= f
         dn *= f
         dm = df
-    if not RESIDENT:
-        R_z, R_i, R_f, R_o = load_blocks(R, head, heads, d, UNITS, ACC)
-    dh = product(dz, R_z) + product(di, R_i) + product(df, R_f) + product(do, R_o)
+    dh = product(dz, 0, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+    dh += product(di, 1, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+    dh += product(df, 2, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
+    dh += product(do, 3, blocks, R, head, heads, d, RESIDENT, UNITS, ACC)
     tl.store(c_grad + state, dc, mask=present)
     tl.store(n_grad + state, dn, mask=present)
     tl.store(m_grad + state, dm, mask=present)
