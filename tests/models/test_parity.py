@@ -31,7 +31,8 @@ def test_as_many_parameters_as_released(name):
 
 @pytest.mark.parametrize("name", list_models())
 def test_the_registry_states_the_released_count(name):
-    assert model_info(name).parameters == golden(name).facts["n_params"]
+    recording = {"swin_unet_256": "swin_unet_256w8"}.get(name, name)
+    assert model_info(name).parameters == golden(recording).facts["n_params"]
 
 
 @pytest.mark.parametrize("name", ["vm_unet", pytest.param("vm_unet_d2292", marks=pytest.mark.parity)])
