@@ -30,7 +30,7 @@ AHEAD = 4
 
 
 def _tuned(kernel: Any) -> Any:  # noqa: ANN401
-    """Have the number of channels per program chosen by measurement; no result depends on it."""
+    """Have the channels per program chosen by measurement; whichever it is, the sums and their order stay."""
     candidates = [(32, 1), (64, 1), (64, 2), (128, 4)]
     if isinstance(kernel, InterpretedFunction):  # which cannot be measured
         candidates = candidates[:1]
@@ -63,7 +63,8 @@ def _scan(
 ) -> tuple[Tensor, Tensor]:
     """Return the output and the states that chunks start from, for the backward pass.
 
-    `delta` is (directions, batch, H, W, channels), `A` is (directions, N, channels).
+    Autocast needs no rule: types may be mixed, and nothing is computed in half precision. `delta` is
+    (directions, batch, H, W, channels), `A` is (directions, N, channels).
     """
     batch, _, _, channels = x.shape
     directions, states, _ = A.shape

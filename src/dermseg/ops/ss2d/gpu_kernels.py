@@ -9,9 +9,9 @@ A sequence is cut into chunks, so that long sequences of few channels fill a GPU
 2. `chain`: a short scan over chunks, which gives every chunk the state that it starts from;
 3. `scan`: every chunk from its start.
 
-A lane is a channel, all its states are in registers, and a program walks the pixels of one chunk in the
-order of one direction. So every load and store of the large tensors is one row of adjacent channels, nothing
-is ever exchanged between lanes, and no map is copied into the order of a scan.
+Lanes are channels, with all their states in registers, and a program walks the pixels of one chunk in the
+order of one direction. So every load and store of the large tensors is a row of adjacent channels, nothing is
+ever exchanged between lanes, and no map is copied into the order of a scan.
 
 Shapes: x, y (batch, P, channels); delta (directions, batch, P, channels); B, C (batch, P, directions, N);
 A (directions, N, channels); D, bias (directions, channels); states of chunks (batch, directions, chunks, N,
@@ -24,7 +24,7 @@ import triton.language as tl
 LOG2_E = tl.constexpr(1.4426950408889634)
 
 SIZES = ["batch", "height", "width", "channels", "chunks"]
-"""Arguments that are not compiled in: a network meets many of them, and no kernel is faster for knowing."""
+"""Arguments that no kernel is compiled for: a network meets many, and loads are of single channels anyway."""
 
 
 @triton.jit
