@@ -61,8 +61,9 @@ def test_a_recipe_lies_under_preset_file_and_flag(config):
 
 
 def test_a_recipes_model_arguments_can_be_overridden_one_by_one():
-    a = parse(["--recipe", "own", "--model", "trans_unet", "--model_arguments.skips", "2"])
-    assert a.model_arguments == {"pretrained": True, "skips": 2}
+    words = ["--model_arguments.pretrained", "false", "--model_arguments.width", "32"]
+    a = parse(["--recipe", "own", "--model", "trans_unet", *words])
+    assert a.model_arguments == {"pretrained": False, "size": 224, "width": 32}
 
 
 def test_a_network_without_a_known_recipe_is_named():
