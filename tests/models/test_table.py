@@ -61,3 +61,9 @@ def test_a_network_whose_costs_are_not_known_yet_is_listed(
 )
 def test_units(count: int, text: str):
     assert in_units(count) == text
+
+
+def test_rows_stay_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.delenv("COLUMNS")
+    print_models()
+    assert listed(capsys) == list_models()

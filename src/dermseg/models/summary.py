@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from dermseg.costs.network import NetworkCosts, StageCosts, network_costs
 from dermseg.costs.table import SIZE
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, create_model, model_info
-from dermseg.models.table import in_bytes, in_units
+from dermseg.models.table import console, in_bytes, in_units
 
 _DEPARTURES = "Departures:"
 
@@ -109,16 +108,16 @@ def print_summary(name: str) -> None:
     """
     summary = summarize(name)
     info = summary.info
-    console = Console()
+    out = console()
 
     def text(*lines: str) -> None:
-        console.print(*lines, sep="\n", highlight=False, markup=False)
+        out.print(*lines, sep="\n", highlight=False, markup=False)
 
     text(f"{info.title} ({name}), {info.year}, {info.family}")
     text(f"paper: {info.paper}", f"original code: https://github.com/{info.code} ({info.licence})", "")
     for paragraph in summary.description:
         text(_joined(paragraph), "")
-    console.print(_table(summary.costs.stages))
+    out.print(_table(summary.costs.stages))
     width = max(len(label) for label, _ in summary.totals)
     text("", *(f"{label:<{width}}  {value}" for label, value in summary.totals))
     for number, paragraph in enumerate(summary.departures):

@@ -1,5 +1,7 @@
 """The table that `dermseg models` prints."""
 
+import os
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,6 +12,8 @@ from dermseg.errors import ConfigError
 from dermseg.models.registry import ModelInfo, list_models, model_info
 
 UNKNOWN = "-"
+WIDE = 200
+"""Columns of a table that is not printed on a terminal."""
 
 
 def print_models(patterns: Sequence[str] = ()) -> None:
@@ -55,7 +59,13 @@ def print_models(patterns: Sequence[str] = ()) -> None:
             info.licence,
             info.paper.removeprefix("https://"),
         )
-    Console().print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Return a console for tables; in a file or a pipe, where nothing sets the width, rows stay whole."""
+    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=WIDE if free else None)
 
 
 def parameters(info: ModelInfo, costs: CostRow | None) -> str:
