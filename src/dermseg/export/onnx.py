@@ -202,7 +202,7 @@ def _lengths(program: ExportedProgram, scan: object) -> list[int]:
 
 
 def _number(side: int | torch.SymInt) -> int:
-    return side if isinstance(side, int) else int(side.node.hint)
+    return side if isinstance(side, int) else int(side.node.hint or 0)
 
 
 def _name_axes(network: Any) -> None:  # noqa: ANN401

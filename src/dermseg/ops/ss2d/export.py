@@ -19,9 +19,9 @@ y (T, G, K, batch, 1, channels). "scan" has G = 1 and T = P.
 
 from typing import Any, Literal
 
-from onnxscript import FLOAT, graph, script
 from onnxscript import opset18 as op
-from onnxscript.values import Opset
+
+from dermseg.ops.ss2d.export_loops import chunk_starts, last_states, outputs, softplus
 
 Form = Literal["scan", "chunked"]
 
@@ -33,66 +33,6 @@ SHORTEST = 1024
 
 Value = Any
 """A tensor of the ONNX graph under construction: operators on it add nodes."""
-State = FLOAT["K", "batch", "N", "channels"]
-States = FLOAT["G", "K", "batch", "N", "channels"]
-Rows = FLOAT["K", 1, "N", "channels"]
-Steps = FLOAT["T", "G", "K", "batch", "rows", "columns"]
-Step = FLOAT["G", "K", "batch", "rows", "columns"]
-
-_DERMSEG = Opset("dermseg", 1)
-
-
-@script(_DERMSEG, default_opset=op)
-def softplus(x: FLOAT[...]) -> FLOAT[...]:
-    """log(1 + e^x), accurate also where it is small.
-
-    ONNX Runtime's own `Softplus` takes 2.5 times as long (`results/benchmarks/export.csv`), and there is no
-    `Log1p`: what 1 + e^x rounds away is added to its logarithm to first order.
-    """
-    one = op.CastLike(1.0, x)
-    small = op.Exp(op.Neg(op.Abs(x)))
-    u = one + small
-    return op.Relu(x) + (op.Log(u) + (small - (u - one)) / u)
-
-
-@script(_DERMSEG, default_opset=op)
-def last_states(start: States, step: Steps, drive: Steps, B: Steps, A: Rows) -> FLOAT[...]:
-    """State after the last step of every chunk (Eq 3)."""
-
-    @graph()
-    def advance(h: Step, step_t: Step, drive_t: Step, B_t: Step) -> Step:
-        return op.Exp(step_t * A) * h + B_t * drive_t
-
-    return op.Scan(start, step, drive, B, body=advance, num_scan_inputs=3)
-
-
-@script(_DERMSEG, default_opset=op)
-def chunk_starts(decay: Step, ends: Step) -> Step:
-    """State before the first step of every chunk, from where each would end if it began with nothing."""
-
-    @graph()
-    def advance(h: State, decay_g: State, end_g: State):  # noqa: ANN202
-        h_next = decay_g * h + end_g
-        before = op.Identity(h)
-        return h_next, before
-
-    first = op.Gather(ends, 0, axis=0)
-    _, starts = op.Scan(first - first, decay, ends, body=advance, num_scan_inputs=2)
-    return starts
-
-
-@script(_DERMSEG, default_opset=op)
-def outputs(start: States, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows) -> FLOAT[...]:
-    """Output of every step, without the direct path (Eq 3)."""
-
-    @graph()
-    def advance(h: Step, step_t: Step, drive_t: Step, B_t: Step, C_t: Step):  # noqa: ANN202
-        h_t = op.Exp(step_t * A) * h + B_t * drive_t
-        y_t = op.MatMul(C_t, h_t)
-        return h_t, y_t
-
-    _, y = op.Scan(start, step, drive, B, C, body=advance, num_scan_inputs=4)
-    return y
 
 
 def directional_scan(
@@ -132,7 +72,7 @@ def directional_scan(
     C_steps = op.Unsqueeze(op.Gather(C, at_pixel), _ints(4))
     A_rows = op.Unsqueeze(op.Transpose(A, perm=[0, 2, 1]), _ints(1))
     shape = op.Concat(_ints(G, K), batch, _ints(N, channels), axis=0)
-    start = op.Expand(op.CastLike(op.Constant(value_float=0.0), A), shape)
+    start = op.Expand(op.Constant(value_float=0.0), shape)
     if form == "chunked":
         ends = last_states(start, step, drive, B_steps, A_rows)
         over_chunk = op.ReduceSum(step, _ints(0), keepdims=0)

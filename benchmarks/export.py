@@ -1,0 +1,169 @@
+"""Time ONNX Runtime on exported scans, in both forms, and on exported networks, beside PyTorch, in one run.
+
+    python benchmarks/export.py
+
+Scans: SS2D with N = 16 at VM-UNet's four stages at 256 px, and at those of a decoder a third as wide. Networks,
+at 256 px, batch 1: XLSTM-VMUNet, and one with an EfficientNet-Lite0 encoder and a decoder of width 32.
+Everything is written at a fixed size and runs in one process on two threads, in turns with PyTorch, so that
+other work on the machine meets both; times are the least of the repetitions. Writes `results/benchmarks/export.csv`.
+"""
+
+import argparse
+import csv
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from dermseg.export.onnx import Form, export_onnx, translations
+from dermseg.files import replacing
+from dermseg.models.registry import create_model
+from dermseg.ops.ss2d import ss2d_scan
+from dermseg.ops.ss2d.export import SHORTEST
+from machine import describe_machine
+
+THREADS = 2
+N = 16
+# Side and channels of the scanned map.
+SCANS = [(64, 192), (32, 384), (16, 768), (8, 1536), (64, 64), (32, 128), (16, 256), (8, 512)]
+NETWORKS = {"xlstm_vmunet": {}, "xlstm_vmunet light": {"encoder": "tf_efficientnet_lite0", "width": 32}}
+
+
+class Scan(nn.Module):
+    """The operator alone."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run it."""
+        return ss2d_scan(*inputs)
+
+
+def scan_inputs(side: int, channels: int) -> tuple[Tensor, ...]:
+    """Values as at the start of training: A from -1 to -N, steps around 0.01."""
+    return (
+        torch.randn(1, side, side, channels),
+        torch.randn(1, side, side, 4, channels) * 0.1,
+        -torch.arange(1.0, N + 1).repeat(4, channels, 1),
+        torch.randn(1, side, side, 4, N),
+        torch.randn(1, side, side, 4, N),
+        torch.ones(4, channels),
+        torch.full((4, channels), -4.6),
+    )
+
+
+def write_scan(inputs: tuple[Tensor, ...], path: Path, form: Form) -> None:
+    """Write the operator alone to ONNX."""
+    program = torch.export.export(Scan(), inputs)
+    table = translations(program, form)
+    written = torch.onnx.export(
+        program, dynamo=True, opset_version=20, custom_translation_table=table, verbose=False
+    )
+    assert written is not None
+    written.save(path)
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    """Load a file on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def race(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Least milliseconds of every run, in turns, after one round that warms up."""
+    least = dict.fromkeys(runs, float("inf"))
+    for round_ in range(1 + repetitions):
+        for name, run in runs.items():
+            for _ in range(2):  # the first meets threads of the other that still wait for work
+                start = time.perf_counter()
+                run()
+                if round_:
+                    least[name] = min(least[name], 1e3 * (time.perf_counter() - start))
+    return least
+
+
+def measure_scan(side: int, channels: int, folder: Path, repetitions: int) -> dict[str, float]:
+    """PyTorch and both forms."""
+    inputs = scan_inputs(side, channels)
+    runs: dict[str, Callable[[], object]] = {"torch": lambda: ss2d_scan(*inputs)}
+    for form in ("scan", "chunked"):
+        write_scan(inputs, folder / f"{form}.onnx", form)
+        session = session_of(folder / f"{form}.onnx")
+        feed = {v.name: t.numpy() for v, t in zip(session.get_inputs(), inputs, strict=True)}
+        runs[form] = lambda session=session, feed=feed: session.run(None, feed)
+    return race(runs, repetitions)
+
+
+def measure_network(arguments: dict[str, object], folder: Path, repetitions: int) -> dict[str, float]:
+    """PyTorch and the default form."""
+    torch.manual_seed(0)
+    model = create_model("xlstm_vmunet", **arguments).eval()
+    images = torch.randn(1, 3, 256, 256)
+    export_onnx(model, folder / "model.onnx", fixed_size=True)
+    session = session_of(folder / "model.onnx")
+    feed = {"images": images.numpy()}
+    return race({"torch": lambda: model(images), "auto": lambda: session.run(None, feed)}, repetitions)
+
+
+def main() -> None:
+    """Measure everything, print it, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/export.csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    machine = f"{describe_machine()}, onnxruntime {onnxruntime.__version__}"
+    command = shlex.join(["python", *sys.argv])
+    rows = []
+
+    def add(what: str, steps: int | str, channels: int | str, default: str, times: dict[str, float]) -> None:
+        for form, milliseconds in times.items():
+            rows.append(
+                {
+                    "what": what,
+                    "steps": steps,
+                    "channels": channels,
+                    "form": form,
+                    "default": form == default,
+                    "threads": THREADS,
+                    "milliseconds": f"{milliseconds:.1f}",
+                    "times_torch": f"{milliseconds / times['torch']:.2f}",
+                    "machine": machine,
+                    "command": command,
+                }
+            )
+
+    with tempfile.TemporaryDirectory() as name, torch.no_grad():
+        folder = Path(name)
+        for what, given in NETWORKS.items():
+            add(what, "", "", "auto", measure_network(given, folder, arguments.repetitions))
+        for side, channels in SCANS:
+            default = "chunked" if side * side >= SHORTEST else "scan"
+            add(
+                "ss2d",
+                side * side,
+                channels,
+                default,
+                measure_scan(side, channels, folder, arguments.repetitions),
+            )
+    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    shown = list(rows[0])[:-2]
+    table = Table(*shown)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in shown))
+    Console(width=120).print(table, machine, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
