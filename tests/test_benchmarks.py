@@ -1,5 +1,6 @@
 """The peers that benchmarks compare with compute the same thing as we do."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -93,3 +94,10 @@ def test_the_picture_of_a_table(peers, tmp_path):
     (tmp_path / "ops.csv").write_text("\n".join(lines))
     picture.draw_scaling(tmp_path / "ops.csv", tmp_path / "ops.png")
     assert (tmp_path / "ops.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_gpu_benchmark_says_what_it_needs():
+    done = subprocess.run([sys.executable, BENCHMARKS / "gpu.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "needs an NVIDIA GPU" in done.stdout + done.stderr
