@@ -2,10 +2,11 @@
 
     python benchmarks/export.py
 
-Scans: SS2D with N = 16 at VM-UNet's four stages at 256 px, and at those of a decoder a third as wide. Networks,
-at 256 px, batch 1: XLSTM-VMUNet, and one with an EfficientNet-Lite0 encoder and a decoder of width 32.
+Scans: SS2D with N = 16 at VM-UNet's four stages at 256 px, and at those of a decoder a third as wide.
+Networks, at 256 px, batch 1: XLSTM-VMUNet; and with an EfficientNet-Lite0 encoder and a decoder of width 32.
 Everything is written at a fixed size and runs in one process on two threads, in turns with PyTorch, so that
-other work on the machine meets both; times are the least of the repetitions. Writes `results/benchmarks/export.csv`.
+other work on the machine meets both; times are the least of the repetitions. Writes
+`results/benchmarks/export.csv`.
 """
 
 import argparse
@@ -17,8 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import torch
+import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -28,6 +31,7 @@ from dermseg.files import replacing
 from dermseg.models.registry import create_model
 from dermseg.ops.ss2d import ss2d_scan
 from dermseg.ops.ss2d.export import SHORTEST
+from dermseg.ops.ss2d.export_loops import softplus
 from machine import describe_machine
 
 THREADS = 2
@@ -102,6 +106,23 @@ def measure_scan(side: int, channels: int, folder: Path, repetitions: int) -> di
     return race(runs, repetitions)
 
 
+def measure_softplus(folder: Path, repetitions: int) -> dict[str, float]:
+    """PyTorch, ONNX Runtime's own, and ours, for as many elements as the largest scan has step sizes."""
+    x = torch.randn(4 * 4096 * 192) - 4
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, x.shape)
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, x.shape)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Softplus", ["x"], ["y"])], "own", [value], [result]
+    )
+    own = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    runs: dict[str, Callable[[], object]] = {"torch": lambda: F.softplus(x)}
+    for name, network in (("Softplus", own), ("written out", softplus.to_model_proto())):
+        onnx.save(network, folder / "softplus.onnx")
+        session = session_of(folder / "softplus.onnx")
+        runs[name] = lambda session=session: session.run(None, {"x": x.numpy()})
+    return race(runs, repetitions)
+
+
 def measure_network(arguments: dict[str, object], folder: Path, repetitions: int) -> dict[str, float]:
     """PyTorch and the default form."""
     torch.manual_seed(0)
@@ -145,6 +166,7 @@ def main() -> None:
         folder = Path(name)
         for what, given in NETWORKS.items():
             add(what, "", "", "auto", measure_network(given, folder, arguments.repetitions))
+        add("softplus", "", "", "written out", measure_softplus(folder, arguments.repetitions))
         for side, channels in SCANS:
             default = "chunked" if side * side >= SHORTEST else "scan"
             add(

@@ -98,6 +98,12 @@ def test_a_network_that_does_not_export_is_refused(vm_unet, tmp_path: Path, monk
         export_onnx(vm_unet, tmp_path / "model.onnx")
 
 
+def test_a_forced_back_end_is_refused(vm_unet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DERMSEG_BACKEND", "reference")
+    with pytest.raises(ConfigError, match="unset DERMSEG_BACKEND"):
+        export_onnx(vm_unet, tmp_path / "model.onnx")
+
+
 def test_a_missing_package_is_named_with_its_remedy(vm_unet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -18,6 +18,7 @@ import dermseg
 from dermseg.errors import ConfigError
 from dermseg.files import replacing
 from dermseg.models.base import SegmentationModel
+from dermseg.ops.backend import VARIABLE, wanted
 
 Form = Literal["auto", "scan", "chunked"]
 """How scans are written; "auto" takes what was measured to be faster at the length of each scan."""
@@ -139,6 +140,8 @@ def _check(model: SegmentationModel, path: Path, opset: int, form: str) -> None:
         raise ConfigError(f"form={form!r} is unknown; choose one of: auto, scan, chunked")
     if not model.exports_to_onnx:
         raise ConfigError(f"{model.name} cannot be written as ONNX; `dermseg models` lists those that can")
+    if wanted() not in (None, "numba"):
+        raise ConfigError(f"an export records the CPU operators; unset {VARIABLE}")
     tensors = list(model.state_dict().values())
     types = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
     if model.training or types != {torch.float32} or any(tensor.is_cuda for tensor in tensors):
@@ -149,7 +152,7 @@ def _check(model: SegmentationModel, path: Path, opset: int, form: str) -> None:
 
 
 def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Functions that add the ONNX nodes of our operators, by operator; for `torch.onnx.export`.
+    """Functions that add the ONNX nodes of operators, by operator; for `torch.onnx.export`.
 
     Args:
         program: The recorded network, which says how long each scan is.
@@ -159,6 +162,7 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
 
     import dermseg.ops.slstm.cpu
     import dermseg.ops.ss2d.cpu  # noqa: F401 (these register the operators)
+    from dermseg.export.pooling import adaptive_average
     from dermseg.ops.slstm.export import slstm_scan
     from dermseg.ops.ss2d.export import SHORTEST, Value, directional_scan
 
@@ -192,7 +196,8 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
         hidden, *state = slstm_scan(preactivations, R, c, n, m, h)
         return hidden, *state, op.Identity(hidden), op.Identity(hidden)
 
-    return {scan: add_scan, slstm: add_slstm}
+    pooling = torch.ops.aten.adaptive_avg_pool2d.default, torch.ops.aten._adaptive_avg_pool2d.default
+    return {scan: add_scan, slstm: add_slstm, **dict.fromkeys(pooling, adaptive_average)}
 
 
 def _lengths(program: ExportedProgram, scan: object) -> list[int]:

@@ -28,7 +28,7 @@ Form = Literal["scan", "chunked"]
 STATES = 2**19
 """State entries that a step of the chunked form works on, about: 2 MiB in float32, so that two threads share
 the work and the tensors stay in the cache; measured in `results/benchmarks/export.csv`."""
-SHORTEST = 1024
+SHORTEST = 2048
 """Steps from which the chunked form is the faster one; measured in `results/benchmarks/export.csv`."""
 
 Value = Any
