@@ -46,5 +46,3 @@ def assert_exports(
                 logits = run_onnx(path, images)
                 assert logits.isfinite().all()
                 torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
-
-

@@ -6,10 +6,12 @@ The translation that comes with PyTorch takes the size of the map at export for 
 from collections.abc import Sequence
 from typing import Any
 
-from onnxscript import opset18 as op
+from onnxscript import opset18
 
 Value = Any
-"""A tensor of the ONNX graph under construction: operators on it add nodes."""
+"""A tensor of the ONNX graph under construction."""
+
+op: Any = opset18  # while a graph is under construction, operators add nodes and return `Value`s
 
 
 def adaptive_average(x: Value, output_size: Sequence[Any]) -> Value:
@@ -28,7 +30,7 @@ def adaptive_average(x: Value, output_size: Sequence[Any]) -> Value:
 
 
 def _weights(size: Value, cells: Any) -> Value:  # noqa: ANN401
-    """Weights of positions in cells (cells, size); cell j reaches from floor(j s / c) to ceil((j+1) s / c)."""
+    """Weights of positions in cells (cells, size); cell j is floor(j s / c) to ceil((j + 1) s / c)."""
     one = op.Constant(value_ints=[1])
     cells = op.Constant(value_ints=[cells]) if isinstance(cells, int) else op.Reshape(cells, one)
     position, cell = _count(size), op.Unsqueeze(_count(cells), one)

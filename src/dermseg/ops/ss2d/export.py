@@ -19,7 +19,7 @@ y (T, G, K, batch, 1, channels). "scan" has G = 1 and T = P.
 
 from typing import Any, Literal
 
-from onnxscript import opset18 as op
+from onnxscript import opset18
 
 from dermseg.ops.ss2d.export_loops import chunk_starts, last_states, outputs, softplus
 
@@ -32,7 +32,9 @@ SHORTEST = 2048
 """Steps from which the chunked form is the faster one; measured in `results/benchmarks/export.csv`."""
 
 Value = Any
-"""A tensor of the ONNX graph under construction: operators on it add nodes."""
+"""A tensor of the ONNX graph under construction."""
+
+op: Any = opset18  # while a graph is under construction, operators add nodes and return `Value`s
 
 
 def directional_scan(
