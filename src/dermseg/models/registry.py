@@ -32,6 +32,7 @@ _MODULES = (
     "unext",
     "vm_unet",
     "vm_unet_v2",
+    "xlstm_unet",
     "xlstm_vmunet",
 )
 """Modules of `dermseg.models` that register networks; imported when a name is first looked up."""
