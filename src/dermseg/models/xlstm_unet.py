@@ -12,29 +12,15 @@ from torch import Tensor
 from dermseg.errors import ConfigError
 from dermseg.layers.vil import BLOCK, ViLBlock
 from dermseg.models.registry import ModelInfo, register_model
-from dermseg.models.release import Release, Table
+from dermseg.models.release import Release
 from dermseg.models.u_mamba import NAMES, WIDTHS, ResidualUNet, without_aliases
-
-VIL_NAMES: Table = (
-    (r"\.layer\.in_proj\.", ".layer.proj_up."),
-    (r"\.layer\.out_proj\.", ".layer.proj_down."),
-    (r"\.layer\.conv\.", ".layer.conv1d.conv."),
-    (r"\.layer\.W_([qkv])\.", r".layer.\1_proj."),
-    (r"\.layer\.W_([if])\.", r".layer.mlstm_cell.\1gate."),
-    (r"\.layer\.scale$", ".layer.mlstm_cell.outnorm.weight"),
-    (r"\.layer\.skip$", ".layer.learnable_skip"),
-)
-"""From our names inside a ViL block to those of its authors."""
-VIL_SCALES = (".vil.norm.weight", ".outnorm.weight")
-"""Ends of the released names of scales that are kept less 1."""
+from dermseg.models.vision_lstm import NAMES as VIL_NAMES
+from dermseg.models.vision_lstm import whole_scales
 
 
 def convert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep one name of each tensor, and add to the scales of ViL the 1 that the release leaves out."""
-    return {
-        key: value + 1 if key.endswith(VIL_SCALES) else value
-        for key, value in without_aliases(tensors).items()
-    }
+    """Keep one name of each released tensor, and scales as a whole."""
+    return whole_scales(without_aliases(tensors))
 
 
 @register_model(
