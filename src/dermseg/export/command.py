@@ -20,7 +20,7 @@ def export(
         weights: A `model.safetensors` written by `dermseg train`.
         out: The file to write; it takes images of any size, standardised as its metadata says.
         opset: Version of the ONNX operators, 18 to 23.
-        form: How scans are written: a loop over steps, chunks side by side, or the faster by length.
+        form: How scans are written: a loop over steps, chunks side by side, or chosen by length.
         fixed_size: Fix the batch to 1 and the image to the network's own size.
     """
     from dermseg.export.onnx import export_onnx, require_packages

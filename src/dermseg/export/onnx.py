@@ -21,7 +21,7 @@ from dermseg.models.base import SegmentationModel
 from dermseg.ops.backend import VARIABLE, wanted
 
 Form = Literal["auto", "scan", "chunked"]
-"""How scans are written; "auto" takes what was measured to be faster at the length of each scan."""
+"""How scans are written; "auto" chooses by the length of each scan, see `dermseg.ops.ss2d.export`."""
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSETS = range(18, 24)

@@ -26,10 +26,11 @@ from dermseg.ops.ss2d.export_loops import chunk_starts, last_states, outputs, so
 Form = Literal["scan", "chunked"]
 
 STATES = 2**19
-"""State entries that a step of the chunked form works on, about: 2 MiB in float32, so that two threads share
-the work and the tensors stay in the cache; measured in `results/benchmarks/export.csv`."""
+"""State entries that a step of the chunked form works on, about: 2 MiB in float32, enough for two threads to
+share, and little enough for the cache. `benchmarks/export.py` measures both forms."""
 SHORTEST = 2048
-"""Steps from which the chunked form is the faster one; measured in `results/benchmarks/export.csv`."""
+"""Steps from which the chunked form is taken. It is the faster one there only where all of several cores are
+free; on one core, twice the arithmetic takes longer at every length. `benchmarks/export.py` measures it."""
 
 Value = Any
 """A tensor of the ONNX graph under construction."""

@@ -19,10 +19,10 @@ _DERMSEG = Opset("dermseg", 1)
 
 @script(_DERMSEG, default_opset=op)
 def softplus(x: FLOAT[...]) -> FLOAT[...]:
-    """log(1 + e^x), accurate also where it is small, and faster than ONNX Runtime's own `Softplus`.
+    """log(1 + e^x), accurate also where it is small, of operators that ONNX Runtime vectorises.
 
-    There is no `Log1p`: what 1 + e^x loses to rounding is added to the logarithm to first order. Times are in
-    `results/benchmarks/export.csv`.
+    There is no `Log1p`: what 1 + e^x loses to rounding is added to the logarithm to first order.
+    `benchmarks/export.py` times it beside the operator `Softplus`.
     """
     one = op.CastLike(1.0, x)
     small = op.Exp(op.Neg(op.Abs(x)))
