@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from dermseg.export.onnx import export_onnx
+from dermseg.export.onnx import export_onnx, takes_any_size
 from dermseg.models.base import SegmentationModel
 
 
@@ -33,7 +33,7 @@ def assert_exports(
         batches: Numbers of images.
         **options: As `export_onnx` takes them.
     """
-    if options.get("fixed_size") or not model.batch_independent:
+    if options.get("fixed_size") or not takes_any_size(model):
         sizes, batches = [(model.preprocessing.size,) * 2], (1,)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

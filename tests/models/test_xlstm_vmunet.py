@@ -45,6 +45,7 @@ class TestRows(ModelTester):
 class TestReleased(ModelTester):
     name = "xlstm_vmunet"
     arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion": "released"}
+    export_size = 256
     square = (32, 256)
     sizes: ClassVar = [(32, 256), (64, 256), (33, 256)]
     usual_sizes: ClassVar = [(256, 256), (192, 256), (255, 256)]

@@ -3,16 +3,20 @@
 import copy
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from exporting import assert_exports
 from torch import Tensor
 
 from dermseg.data.augment import normalize
 from dermseg.data.images import read_image, read_mask
 from dermseg.data.synthetic import synthetic_collection
+from dermseg.errors import ConfigError
+from dermseg.export.onnx import export_onnx
 from dermseg.losses.bce_dice import BCEDiceLoss
 from dermseg.models.base import Outputs, SegmentationModel
 from dermseg.models.registry import create_model, list_models
@@ -30,6 +34,7 @@ class ModelTester:
     """Argument of a network without drop path that makes training random, such as "dropout"."""
     silent: ClassVar[str] = r"(?!)"
     """Regular expression of the parameters that get no gradient, where that is a fact about the system."""
+    export_size: ClassVar[int] = 64
     overfit_steps: ClassVar[int] = 600
     overfit_rate: ClassVar[float] = 1e-3
     running_statistics: ClassVar[bool] = True
@@ -184,6 +189,16 @@ class ModelTester:
         compiled = torch.compile(model, fullgraph=model.compiles, backend="aot_eager")
         with torch.no_grad():
             torch.testing.assert_close(compiled(images), model(images), atol=1e-5, rtol=1e-4)
+
+    @pytest.mark.slow
+    def test_exports_as_it_says(self, tmp_path: Path) -> None:
+        model = self.create().eval()
+        model.preprocessing = replace(model.preprocessing, size=self.export_size)
+        if model.exports_to_onnx:
+            assert_exports(model, [self.square, (37, 70)])
+        else:
+            with pytest.raises(ConfigError, match="cannot be written as ONNX"):
+                export_onnx(model, tmp_path / "model.onnx")
 
     @pytest.mark.slow
     def test_overfits_four_synthetic_images(self, tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ def export(
 
     Args:
         weights: A `model.safetensors` written by `dermseg train`.
-        out: The file to write; it takes images of any size, standardised as its metadata says.
+        out: The file to write; it takes images standardised as its metadata says, of any size where the
+            network's form allows that.
         opset: Version of the ONNX operators, 18 to 23.
         form: How scans are written: a loop over steps, chunks side by side, or chosen by length.
         fixed_size: Fix the batch to 1 and the image to the network's own size.
     """
-    from dermseg.export.onnx import export_onnx, require_packages
+    from dermseg.export.onnx import export_onnx, require_packages, takes_any_size
 
     require_packages()  # before anything that takes long
     from rich.console import Console
@@ -51,7 +52,7 @@ def export(
         )
     [comparison] = found
     size = model.preprocessing.size
-    free = "batch 1, " if fixed_size or not model.batch_independent else "any batch and size; compared at "
+    free = "batch 1, " if fixed_size or not takes_any_size(model) else "any batch and size; compared at "
     console.print(
         f"{out}: {model.name}, {out.stat().st_size / 1e6:.1f} MB, opset {opset}, {free}{size} x {size}",
         f"largest difference of a logit: {comparison.difference:.1e} (logits up to {comparison.largest:.1f})",

@@ -56,9 +56,8 @@ def export_onnx(
     """Write a network to one ONNX file, completely or not at all.
 
     The file maps `images` (batch, 3, height, width), standardised as the preprocessing in its metadata says,
-    to `logits` (batch, 1, height, width). Batch, height and width are free, unless `fixed_size` is set or the
-    images of a batch influence each other (`batch_independent` is false): then the batch is 1 and the sides
-    are those of the preprocessing.
+    to `logits` (batch, 1, height, width). Batch, height and width are free where `takes_any_size(model)`;
+    otherwise, and where `fixed_size` is set, the batch is 1 and the sides are those of the preprocessing.
 
     Args:
         model: Network on the CPU in evaluation mode, in float32.
@@ -79,7 +78,7 @@ def export_onnx(
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     progress("recording the network")
-    program = trace(model, fixed=fixed_size or not model.batch_independent)
+    program = trace(model, fixed=fixed_size or not takes_any_size(model))
     progress("translating it to ONNX")
     translated = torch.onnx.export(
         program,
@@ -101,6 +100,11 @@ def export_onnx(
         ir.save(network, temporary)
         if check is not None:
             check(temporary)
+
+
+def takes_any_size(model: SegmentationModel) -> bool:
+    """Whether an exported file of the network takes any batch, height and width."""
+    return model.exports_any_size and model.batch_independent
 
 
 def trace(model: SegmentationModel, fixed: bool = False) -> ExportedProgram:

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dermseg.errors import ConfigError
 from dermseg.layers.axial_attention import AxialAttention
 from dermseg.layers.channel_pyramid import ChannelPyramid, conv_norm_act
+from dermseg.layers.checks import check_whole
 from dermseg.layers.partial_decoder import PartialDecoder
 from dermseg.layers.res2net import WIDTHS, Res2Net
 from dermseg.layers.reverse_attention import ReverseAttention, resize
@@ -64,6 +64,9 @@ class CaraNet(SegmentationModel):
         ConfigError: If a value is impossible, or the ImageNet weights cannot be had.
     """
 
+    # An export with free sides takes the two of a map for equal in its attention.
+    exports_any_size = False
+
     release: ClassVar = Release(
         names=(
             (r"^encoder\.backbone\.", "resnet."),
@@ -100,8 +103,7 @@ class CaraNet(SegmentationModel):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if width < 1 or width % WIDTH_STEP:
-            raise ConfigError(f"width must be a multiple of {WIDTH_STEP}, got {width}")
+        check_whole("width", width, multiple=WIDTH_STEP)
         self.preprocessing = Preprocessing(size=352)
         self.encoder = Res2Net(depths, encoder_widths, pretrained)
         levels = range(len(self.encoder.channels))

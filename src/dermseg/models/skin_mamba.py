@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.frequency import FrequencyBlock
 from dermseg.layers.selective_kernel import SelectiveKernel
 from dermseg.layers.ss2d import SS2D
@@ -137,6 +137,9 @@ class SkinMamba(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
+    # The Fourier transform of ONNX Runtime wants sides that are known beforehand.
+    exports_any_size = False
+
     release: ClassVar[Release | None] = Release(
         (
             (r"\.block\.norm\.", ".SRSSB.ln."),
@@ -168,10 +171,8 @@ class SkinMamba(SegmentationModel):
 
     def __init__(self, width: int = 16, state: int = 16) -> None:
         super().__init__()
-        if width < 2 or width % 2:
-            raise ConfigError(f"width must be an even number, at least 2, got {width}")
-        if state < 1:
-            raise ConfigError(f"state must be at least 1, got {state}")
+        check_whole("width", width, multiple=2)
+        check_whole("state", state)
         widths = [width * 2**level for level in range(LEVELS + 1)]
         self.stem = nn.Sequential(nn.Conv2d(3, width, 1), SelectiveKernel(width))
         self.encoder = nn.ModuleList(EncoderStage(fine, coarse, state) for fine, coarse in pairwise(widths))

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_flag, check_rate, check_whole, check_wholes
 from dermseg.layers.patch import PatchEmbed, PatchExpand, PatchMerging
 from dermseg.layers.window_attention import SwinBlock
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.imagenet import copy_weights, timm_weights
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release, Table
-from dermseg.models.vm_unet import init_linear, stage_widths
+from dermseg.models.vm_unet import drop_path_rates, init_linear, stage_widths
 
 STAGES = 4
 PATCH = 4
@@ -138,7 +139,7 @@ class SwinUNet(SegmentationModel):
     release = Release(NAMES, dead=r".*\.(attn_mask|relative_position_index)")
     # Whether a map is shifted or filled up depends on its size. An export that leaves the size free keeps
     # what held for the image it was recorded with, and is wrong for others without a word.
-    exports_to_onnx = False
+    exports_any_size = False
 
     def __init__(
         self,
@@ -152,9 +153,10 @@ class SwinUNet(SegmentationModel):
     ) -> None:
         super().__init__()
         _check_sizes(window, width, depths, head_width, drop_path)
+        check_flag("pretrained", pretrained)
         self.preprocessing = Preprocessing(size)
         widths = stage_widths(width)
-        last = max(1, sum(depths) - 1)
+        rates = drop_path_rates(drop_path, depths)
 
         def blocks(stage: int) -> nn.Sequential:
             before = sum(depths[:stage])
@@ -165,7 +167,7 @@ class SwinUNet(SegmentationModel):
                         heads=widths[stage] // head_width,
                         window=window,
                         shift=window // 2 if number % 2 else 0,
-                        drop_path=drop_path * (before + number) / last,
+                        drop_path=rates[before + number],
                     )
                     for number in range(depths[stage])
                 )
@@ -192,13 +194,10 @@ class SwinUNet(SegmentationModel):
 
 
 def _check_sizes(window: int, width: int, depths: Sequence[int], head_width: int, drop_path: float) -> None:
-    if window < 1:
-        raise ConfigError(f"window must be at least 1 token, got {window}")
-    if head_width < 1 or width < 1 or width % head_width:
-        raise ConfigError(
-            f"width must be a multiple of head_width, both at least 1, got {width} and {head_width}"
-        )
-    if len(depths) != STAGES or min(depths) < 1:
-        raise ConfigError(f"depths must be {STAGES} numbers of blocks, each at least 1, got {tuple(depths)}")
-    if not 0 <= drop_path < 1:
-        raise ConfigError(f"drop_path must be in [0, 1), got {drop_path}")
+    check_whole("window", window)
+    check_whole("head_width", head_width)
+    check_whole("width", width)
+    if width % head_width:
+        raise ConfigError(f"width must be a multiple of head_width, got {width} and {head_width}")
+    check_wholes("depths", depths, STAGES)
+    check_rate("drop_path", drop_path)
