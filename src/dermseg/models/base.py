@@ -87,7 +87,7 @@ class SegmentationModel(nn.Module, ABC):
     exports_to_onnx: ClassVar[bool] = True
     """Whether `dermseg export` can write the network."""
     exports_any_size: ClassVar[bool] = True
-    """Whether an exported file takes any batch and size; otherwise it takes one image of the network's size."""
+    """Whether an exported file takes any batch and size; otherwise one image of the network's size."""
     release: ClassVar[Release | None] = None
     """How the authors named the parameters of the release that this network equals."""
 
