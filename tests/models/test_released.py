@@ -1,9 +1,14 @@
 """Released key names on small networks; `test_parity.py` compares outputs at full size."""
 
+import re
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from dermseg.errors import CheckpointError, ConfigError
+from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.models.released import load_released, read_released
 
@@ -204,10 +209,79 @@ def test_a_vmamba_that_lacks_a_part_is_refused(start):
         load_released(create_model("vm_unet", **SMALL), weights)
 
 
-@pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"model": {}}])
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"epoch": 3}, {"model": {}}, {3: torch.zeros(1)}, {"model": {3: torch.zeros(1)}}, None, [1]],
+)
 def test_what_holds_no_weights_is_refused(content):
     with pytest.raises(CheckpointError, match="state_dict"):
         load_released(create_model("vm_unet", **SMALL), content)
+
+
+def system() -> tuple[SegmentationModel, dict[str, Tensor]]:
+    """A small network with batch counters and a table of names, and other weights under released names."""
+    model = create_model("unext", widths=(8, 8, 8, 16, 16))
+    weights = {}
+    for key, value in model.state_dict().items():
+        for pattern, replacement in model.release.names:
+            key = re.sub(pattern, replacement, key)
+        weights[key] = torch.randn_like(value) if value.is_floating_point() else value + 1
+    return model, weights
+
+
+NETWORKS = {"vm_unet": lambda: (create_model("vm_unet", **SMALL), vm_unet()), "unext": system}
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize:UserWarning", "ignore:.*Quantized:UserWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda x: torch.complex(x, x), "complex64"),
+        (lambda x: x > 0, "bool"),
+        (lambda x: x.long(), "int64"),
+        (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), "qint8"),
+        (lambda x: x.to("meta"), "meta"),
+        (lambda x: x.to_sparse(), "not dense"),
+        (lambda x: x * float("nan"), "NaN"),
+        (lambda x: x.double() + 1e300, "infinite"),
+    ],
+    ids=["complex", "bool", "int64", "quantised", "meta", "sparse", "nan", "too large"],
+)
+def test_a_tensor_that_can_be_no_weight_is_named_and_changes_nothing(name: str, spoil: Any, named: str):
+    model, weights = NETWORKS[name]()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    last = [key for key, value in weights.items() if value.is_floating_point()][-1]
+    with pytest.raises(CheckpointError, match=f"{re.escape(last)} as .*{named}"):
+        load_released(model, weights | {last: spoil(weights[last])})
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floating_point_weights_of_any_precision_are_taken(name: str, dtype: torch.dtype):
+    model, weights = NETWORKS[name]()
+    stored = {key: x.to(dtype) if x.is_floating_point() else x for key, x in weights.items()}
+    report = load_released(model, stored)
+    assert set(report.loaded) == set(model.state_dict())
+    expected = sum(value.double().abs().sum() for value in stored.values())
+    loaded = sum(value.double().abs().sum() for value in model.state_dict().values())
+    torch.testing.assert_close(loaded, expected)
+
+
+def test_names_of_training_on_several_devices_are_kept_in_messages_and_report():
+    model, weights = system()
+    parallel = {f"module.{key}": value for key, value in weights.items()} | {
+        "module.total_ops": torch.ones(1)
+    }
+    assert load_released(model, parallel).skipped == ("module.total_ops",)
+    key = next(iter(weights))
+    with pytest.raises(CheckpointError, match=rf"twice, as module\.{re.escape(key)} and {re.escape(key)}"):
+        load_released(model, parallel | {key: weights[key]})
+    with pytest.raises(CheckpointError, match=r"unknown key module\.surplus"):
+        load_released(model, parallel | {"module.surplus": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=rf"wrong shape of module\.{re.escape(key)}"):
+        load_released(model, parallel | {f"module.{key}": torch.ones(7, 7, 7)})
 
 
 def test_a_timm_encoder_has_no_released_weights():

@@ -46,6 +46,9 @@ DEAD = r"(?:.*\.)?total_(?:ops|params)"
 COUNTERS = ".num_batches_tracked"
 """End of the names of batch counters, which old checkpoints lack and evaluation ignores."""
 
+DISTRIBUTED: Table = ((r"^module\.", ""),)
+"""Takes off what training on several devices puts before every name."""
+
 BLOCK = r"layers\.([0-3])\.blocks\.(\d+)\."
 """Stage and number of a block in a name of the older kind."""
 
@@ -106,8 +109,9 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
         What was loaded, skipped and left random.
 
     Raises:
-        CheckpointError: If a key is unknown, missing or there twice, a shape differs, or the network is not
-            wired like the released one; the message names what does not fit.
+        CheckpointError: If a key is unknown, missing or there twice, a shape differs, a tensor is not dense
+            or holds anything but finite floating-point numbers, or the network is not wired like the released
+            one; the message names what does not fit.
         ConfigError: If the model's encoder is not the VSS encoder.
     """
     released = _unwrap(state_dict)
@@ -115,23 +119,24 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
         return _load_system(model, model.release, released)
     if "encoder.patch_embed.projection.weight" not in model.state_dict():
         raise ConfigError("released weights fit only networks with the VSS encoder (encoder='vssm')")
-    dead = tuple(key for key in released if re.fullmatch(DEAD, key))
-    current = _current_names(key for key in released if key not in dead)
+    live, dead = _divided(released, DEAD)
+    current = _current_names(live, (*DISTRIBUTED, (r"^vmunet\.", ""), *VMAMBA_NAMES))
     load = _load_network if any(name.startswith("layers_up.") for name in current) else _load_vmamba
-    return load(model, released, current, dead)
+    return load(model, live, current, dead)
 
 
 def _load_system(model: SegmentationModel, release: Release, released: dict[str, Tensor]) -> LoadReport:
+    live, dead = _divided(released, f"{DEAD}|{release.dead}")
+    current = _current_names(live, DISTRIBUTED)
+    converted = release.convert({name: live[key] for name, key in current.items()})
     names = {key: _rename(key, release.names) for key in model.state_dict()}
-    released = {key.removeprefix("module."): value for key, value in released.items()}
-    skipped = tuple(key for key in released if re.fullmatch(f"{DEAD}|{release.dead}", key))
-    live = release.convert({key: value for key, value in released.items() if key not in skipped})
     expected = set(names.values())
-    _refuse("unknown key", (key for key in live if key not in expected))
-    _refuse("missing key", (name for name in expected if name not in live and not name.endswith(COUNTERS)))
-    sources = {key: name for key, name in names.items() if name in live}
-    _copy(model, sources, live)
-    return LoadReport(tuple(sources), skipped, ())
+    _refuse("unknown key", (current.get(name, name) for name in converted if name not in expected))
+    absent = (name for name in expected if name not in converted)
+    _refuse("missing key", (name for name in absent if not name.endswith(COUNTERS)))
+    sources = {key: current.get(name, name) for key, name in names.items() if name in converted}
+    _copy(model, sources, {current.get(name, name): value for name, value in converted.items()})
+    return LoadReport(tuple(sources), dead, ())
 
 
 def _load_network(
@@ -187,24 +192,59 @@ def _required(name: str, current: dict[str, str]) -> bool:
 
 def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
     """Take the weights out of a training checkpoint."""
+    advice = f"give its state_dict, bare or under one of {', '.join(WRAPPERS)}"
+    if not isinstance(state_dict, Mapping):
+        raise CheckpointError(
+            f"the released checkpoint is a {type(state_dict).__name__}, no dictionary; {advice}"
+        )
     for wrapper in WRAPPERS:
         if isinstance(state_dict.get(wrapper), Mapping):
             state_dict = state_dict[wrapper]
             break
-    strangers = [repr(key) for key, value in state_dict.items() if not isinstance(value, Tensor)]
+    strangers = [
+        repr(key)
+        for key, value in state_dict.items()
+        if not isinstance(key, str) or not isinstance(value, Tensor)
+    ]
     if strangers or not state_dict:
-        raise CheckpointError(
-            f"the released checkpoint holds {', '.join(strangers[:3]) or 'nothing'} instead of weights; "
-            f"give its state_dict, bare or under one of {', '.join(WRAPPERS)}"
-        )
+        held = ", ".join(strangers[:3]) or "nothing"
+        raise CheckpointError(f"the released checkpoint holds {held} instead of weights; {advice}")
     return dict(state_dict)
 
 
-def _current_names(keys: Iterable[str]) -> dict[str, str]:
-    """Released keys by the one name for all their generations, that of VM-UNet without its first part."""
+def _divided(released: dict[str, Tensor], dead: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Part the weights from the dead keys, which a regular expression describes, and check the weights."""
+    skipped = tuple(key for key in released if re.fullmatch(rf"(?:module\.)?(?:{dead})", key))
+    live = {key: value for key, value in released.items() if key not in skipped}
+    for key, value in live.items():
+        fault = _fault(key, value)
+        if fault:
+            raise CheckpointError(
+                f"the released checkpoint holds {key} as {fault}; a weight is a dense tensor of finite "
+                "floating-point numbers. Save the state_dict anew, as it was trained."
+            )
+    return live, skipped
+
+
+def _fault(key: str, value: Tensor) -> str | None:
+    """Say why a tensor can be no weight; batch counters may be whole numbers."""
+    if value.is_meta:
+        return "a tensor without values (device 'meta')"
+    if value.layout is not torch.strided or value.is_nested:
+        return f"a tensor that is not dense ({value.layout})"
+    counter = key.endswith(COUNTERS) and value.dtype == torch.int64
+    if not value.is_floating_point() and not counter:
+        return f"{value.dtype}"
+    if not value.float().isfinite().all():
+        return "NaN or infinite numbers"
+    return None
+
+
+def _current_names(keys: Iterable[str], table: Table) -> dict[str, str]:
+    """The checkpoint's own keys by the names that they have in every generation and training of a release."""
     current: dict[str, str] = {}
     for key in keys:
-        name = _rename(key.removeprefix("module.").removeprefix("vmunet."), VMAMBA_NAMES)
+        name = _rename(key, table)
         if name in current:
             raise CheckpointError(
                 f"the released checkpoint has one parameter twice, as {current[name]} and {key}; remove one"
