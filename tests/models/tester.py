@@ -19,7 +19,7 @@ from dermseg.errors import ConfigError
 from dermseg.export.onnx import export_onnx
 from dermseg.losses.bce_dice import BCEDiceLoss
 from dermseg.models.base import Outputs, SegmentationModel
-from dermseg.models.registry import create_model, list_models
+from dermseg.models.registry import create_model, list_models, model_arguments
 from dermseg.models.weights import load_model, save_model
 from dermseg.training.module import per_image_overlap
 
@@ -64,6 +64,19 @@ class ModelTester:
         model = self.create()
         assert model.name == self.name
         assert model.arguments == self.arguments
+
+    def test_values_of_a_wrong_type_are_refused_by_the_name_of_their_argument(self) -> None:
+        wrong: dict[type, list[object]] = {
+            bool: ["yes", None, 2],
+            int: [2.5, 8.0, "8", None, True, -1],
+            float: ["0.1", None, 1.0, -0.1, float("nan")],
+            tuple: [3, None, (), (8.0, 8.0, 8.0, 8.0), (None,) * 4],
+            str: [5, None],
+        }
+        for argument, default in model_arguments(self.name).items():
+            for value in wrong[type(default)]:
+                with torch.device("meta"), pytest.raises(ConfigError, match=argument):
+                    create_model(self.name, **(self.arguments | {argument: value}))
 
     @torch.no_grad()
     def test_logits_are_as_large_as_the_images(self) -> None:

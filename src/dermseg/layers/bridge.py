@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
 from dermseg.layers.attention import SpatialAttention
+from dermseg.layers.checks import check_wholes
 
 LEVELS = 6
 GROUPS = 4
@@ -112,10 +112,7 @@ def check_widths(widths: Sequence[int]) -> None:
     Raises:
         ConfigError: If they are not six positive multiples of 4.
     """
-    if len(widths) != LEVELS or any(width < 1 or width % GROUPS for width in widths):
-        raise ConfigError(
-            f"widths must be {LEVELS} numbers of channels, each a multiple of {GROUPS}, got {tuple(widths)}"
-        )
+    check_wholes("widths", widths, LEVELS, multiple=GROUPS)
 
 
 def init_fan_out(module: nn.Module) -> None:

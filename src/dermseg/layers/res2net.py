@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_flag, check_wholes
 
 PRETRAINED: dict[tuple[int, ...], str] = {(3, 4, 6, 3): "res2net50d", (3, 4, 23, 3): "res2net101d"}
 """Depths for which timm has ImageNet weights, and its names for them."""
@@ -34,15 +35,14 @@ class Res2Net(nn.Module):
 
     def __init__(self, depths: Sequence[int], widths: Sequence[int], pretrained: bool) -> None:
         super().__init__()
-        if len(depths) != 4 or min(depths) < 1:
-            raise ConfigError(f"depths must be 4 numbers of blocks, each at least 1, got {tuple(depths)}")
-        if len(widths) != 4 or min(widths) < 4 or any(width % 2 for width in widths):
-            raise ConfigError(f"widths must be 4 even numbers of at least 4, got {tuple(widths)}")
+        check_wholes("depths", depths, 4)
+        check_wholes("encoder_widths", widths, 4, least=4, multiple=2)
+        check_flag("pretrained", pretrained)
         name = PRETRAINED.get(tuple(depths), "res2net50d")
         if pretrained and (tuple(depths) not in PRETRAINED or tuple(widths) != WIDTHS):
             raise ConfigError(
-                f"pretrained=True needs widths={WIDTHS} and depths of {' or '.join(map(str, PRETRAINED))}, "
-                f"got widths={tuple(widths)} and depths={tuple(depths)}"
+                f"pretrained=True needs encoder_widths={WIDTHS} and depths of "
+                f"{' or '.join(map(str, PRETRAINED))}, got {tuple(widths)} and {tuple(depths)}"
             )
         self.channels = tuple(EXPANSION * width for width in widths[1:])
         try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.ops.mlstm import mlstm
 
 HEADS = 4
@@ -66,8 +66,7 @@ class ViLLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        if width < 1 or width % BLOCK:
-            raise ConfigError(f"the width of a ViL layer must be a multiple of {BLOCK}, got {width}")
+        check_whole("the width of a ViL layer", width, multiple=BLOCK)
         inner = 2 * width
         self.in_proj = nn.Linear(width, 2 * inner, bias=False)
         self.conv = nn.Conv1d(inner, inner, KERNEL, groups=inner)

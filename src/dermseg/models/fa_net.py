@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.otsu import otsu_masks
 from dermseg.models.base import Outputs, Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release
 
 LEVELS = 4
+MOST_PASSES = 100
+"""A weight file may not name a number of passes that never ends."""
 
 
 class ResidualBlock(nn.Module):
@@ -116,7 +119,7 @@ class FANet(SegmentationModel):
 
     Args:
         width: Channels at full resolution; doubled at every halving. A multiple of 4.
-        passes: Passes in evaluation mode.
+        passes: Passes in evaluation mode, at most 100.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -143,10 +146,8 @@ class FANet(SegmentationModel):
 
     def __init__(self, width: int = 32, passes: int = 10) -> None:
         super().__init__()
-        if width < 4 or width % 4:
-            raise ConfigError(f"width must be a multiple of 4, got {width}")
-        if passes < 1:
-            raise ConfigError(f"passes must be at least 1, got {passes}")
+        check_whole("width", width, multiple=4)
+        check_whole("passes", passes, most=MOST_PASSES)
         self.passes = passes
         self.preprocessing = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         widths = [width * 2**level for level in range(LEVELS)]

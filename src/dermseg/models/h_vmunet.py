@@ -15,6 +15,7 @@ from torchvision.ops import StochasticDepth
 from dermseg.errors import ConfigError
 from dermseg.layers.bridge import BridgedUNet, check_widths, init_fan_out
 from dermseg.layers.channel_norm import ChannelNorm
+from dermseg.layers.checks import check_rate
 from dermseg.layers.ss2d import SS2D
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -204,5 +205,4 @@ def _check(widths: Sequence[int], drop_path: float) -> None:
     for width, order in zip(widths[1:], (*ORDERS, ORDERS[-1]), strict=True):
         if width % 2**order:
             raise ConfigError(f"widths: {width} must be a multiple of {2**order}, as its blocks halve it")
-    if not 0 <= drop_path < 1:
-        raise ConfigError(f"drop_path must be in [0, 1), got {drop_path}")
+    check_rate("drop_path", drop_path)

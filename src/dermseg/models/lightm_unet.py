@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole, check_wholes
 from dermseg.layers.mamba import Mamba
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -136,12 +136,8 @@ class LightMUNet(SegmentationModel):
 
     def __init__(self, width: int = 32, depths: Sequence[int] = (1, 2, 2, 4)) -> None:
         super().__init__()
-        if width < 1 or width % GROUPS:
-            raise ConfigError(f"width must be a positive multiple of {GROUPS}, got {width}")
-        if len(depths) != STAGES or min(depths) < 1:
-            raise ConfigError(
-                f"depths must be {STAGES} numbers of blocks, each at least 1, got {tuple(depths)}"
-            )
+        check_whole("width", width, multiple=GROUPS)
+        check_wholes("depths", depths, STAGES)
         widths = [width * 2**stage for stage in range(STAGES)]
         halvings = [nn.Identity(), *(_halving(*step) for step in pairwise(widths))]
         self.stem = _separable(3, width)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.partial_decoder import PartialDecoder
 from dermseg.layers.res2net import WIDTHS, Res2Net
 from dermseg.layers.reverse_attention import ReverseAttention, resize
@@ -111,8 +111,7 @@ class PraNet(SegmentationModel):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ConfigError(f"width must be at least 1, got {width}")
+        check_whole("width", width)
         self.preprocessing = Preprocessing(size=352)
         self.encoder = Res2Net(depths, encoder_widths, pretrained)
         fine, middle, coarse = self.encoder.channels

@@ -9,7 +9,7 @@ LeeJunHyun/Image_Segmentation released, which these equal.
 
 from functools import partial
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.convolution import RecurrentResidualBlock
 from dermseg.models.attention_unet import GATE_NAMES
 from dermseg.models.registry import ModelInfo, register_model
@@ -23,10 +23,13 @@ NAMES: Table = (
 )
 
 
+MOST_STEPS = 100
+"""A weight file may not name a number of steps that never ends."""
+
+
 class _RecurrentUNet(FiveLevelUNet):
     def __init__(self, width: int, steps: int, gated: bool) -> None:
-        if steps < 0:
-            raise ConfigError(f"steps must be at least 0, got {steps}")
+        check_whole("steps", steps, least=0, most=MOST_STEPS)
         super().__init__(width, partial(RecurrentResidualBlock, steps=steps), gated)
 
 
@@ -58,9 +61,10 @@ class R2UNet(_RecurrentUNet):
     Args:
         width: Channels at full size; doubled at every halving.
         steps: Recurrent steps t. The released class has 2; its training script sets 3 if not told otherwise.
+            At most 100.
 
     Raises:
-        ConfigError: If the width is less than 2 or the steps less than 0.
+        ConfigError: If the width is less than 2, or the steps are not from 0 to 100.
     """
 
     release = Release(NAMES)
@@ -92,10 +96,10 @@ class AttentionR2UNet(_RecurrentUNet):
 
     Args:
         width: Channels at full size; doubled at every halving.
-        steps: Recurrent steps t of each recurrent convolution.
+        steps: Recurrent steps t of each recurrent convolution, at most 100.
 
     Raises:
-        ConfigError: If the width is less than 2 or the steps less than 0.
+        ConfigError: If the width is less than 2, or the steps are not from 0 to 100.
     """
 
     release = Release((*GATE_NAMES, *NAMES))

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.convolution import PreActivationBlock, convolution, convolution_norm_relu
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -100,8 +100,7 @@ class ResUNet(SegmentationModel):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
-        if width < 1:
-            raise ConfigError(f"width must be at least 1, got {width}")
+        check_whole("width", width)
         widths = [width * 2**level for level in range(LEVELS)]
         # The authors scale images to 0..1 and go no further.
         self.preprocessing = Preprocessing(size=224, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

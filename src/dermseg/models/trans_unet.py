@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.errors import CheckpointError, ConfigError
+from dermseg.layers.checks import check_flag, check_rate, check_whole, check_wholes
 from dermseg.layers.weight_standardised import GROUPS, StandardisedResNet
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.imagenet import copy_weights, timm_weights
@@ -172,6 +173,7 @@ class TransUNet(SegmentationModel):
     ) -> None:
         super().__init__()
         _check_sizes(size, width, depths, token_width, layers, heads, decoder_widths, dropout)
+        check_flag("pretrained", pretrained)
         self.preprocessing = Preprocessing(size)
         self.grid = size // PATCH
         self.resnet = StandardisedResNet(width, depths)
@@ -256,21 +258,13 @@ def _check_sizes(
     decoder_widths: Sequence[int],
     dropout: float,
 ) -> None:
-    if size < PATCH or size % PATCH:
-        raise ConfigError(f"size must be a multiple of {PATCH}, got {size}")
-    if width < GROUPS or width % GROUPS:
-        raise ConfigError(f"width must be a multiple of {GROUPS}, got {width}")
-    if len(depths) != len(DEPTHS) or min(depths) < 1:
-        raise ConfigError(f"depths must be 3 numbers of blocks, each at least 1, got {tuple(depths)}")
-    if heads < 1 or token_width < 1 or token_width % heads:
-        raise ConfigError(
-            f"token_width must be a multiple of heads, both at least 1, got {token_width} and {heads}"
-        )
-    if layers < 1:
-        raise ConfigError(f"layers must be at least 1, got {layers}")
-    if len(decoder_widths) != 5 or min(decoder_widths) < 1:
-        raise ConfigError(
-            f"decoder_widths must be 5 numbers of channels, each at least 1, got {tuple(decoder_widths)}"
-        )
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"dropout must be in [0, 1), got {dropout}")
+    check_whole("size", size, multiple=PATCH)
+    check_whole("width", width, multiple=GROUPS)
+    check_wholes("depths", depths, len(DEPTHS))
+    check_whole("heads", heads)
+    check_whole("token_width", token_width)
+    if token_width % heads:
+        raise ConfigError(f"token_width must be a multiple of heads, got {token_width} and {heads}")
+    check_whole("layers", layers)
+    check_wholes("decoder_widths", decoder_widths, 5)
+    check_rate("dropout", dropout)

@@ -5,6 +5,7 @@ Ma, Li and Wang, "U-Mamba: Enhancing Long-range Dependency for Biomedical Image 
 dimensions, which this one equals.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError
+from dermseg.layers.checks import check_wholes
 from dermseg.layers.convolution import convolution
 from dermseg.layers.mamba import Mamba
 from dermseg.layers.residual import init_he, residual_blocks
@@ -49,13 +51,45 @@ def without_aliases(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Its decoder holds its encoder, and its blocks hold their layers twice. As in the release itself, where
     values differ the last one counts.
+
+    Args:
+        tensors: The released tensors, each under all of its names or each under its first one.
+
+    Returns:
+        The tensors by their first names.
+
+    Raises:
+        CheckpointError: If a tensor lacks one of its names while others have several, or has two shapes.
     """
-    return {
-        key.removeprefix("decoder." if key.startswith("decoder.encoder.") else "")
-        .replace(".all_modules.0.", ".conv.")
-        .replace(".all_modules.1.", ".norm."): value
-        for key, value in tensors.items()
-    }
+    kept = {_first_name(key): value for key, value in tensors.items()}
+    if kept.keys() == tensors.keys():
+        return kept
+    for first, value in kept.items():
+        for name in _names(first):
+            if name not in tensors:
+                raise CheckpointError(
+                    f"the released checkpoint does not fit the model: missing key {name}. Give all names of "
+                    "every tensor, or the first name of each"
+                )
+            if tensors[name].shape != value.shape:
+                raise CheckpointError(
+                    f"the released checkpoint does not fit the model: wrong shape of {name} "
+                    f"{tuple(tensors[name].shape)}; another name of the same tensor has {tuple(value.shape)}"
+                )
+    return kept
+
+
+def _first_name(key: str) -> str:
+    inner = key.removeprefix("decoder.") if key.startswith("decoder.encoder.") else key
+    return inner.replace(".all_modules.0.", ".conv.").replace(".all_modules.1.", ".norm.")
+
+
+def _names(first: str) -> list[str]:
+    """All released names of a tensor, given the first."""
+    second = re.sub(r"(\.conv\d)\.conv\.", r"\1.all_modules.0.", first)
+    second = re.sub(r"(\.conv\d)\.norm\.", r"\1.all_modules.1.", second)
+    names = [first] if second == first else [first, second]
+    return names + [f"decoder.{name}" for name in names] if first.startswith("encoder.") else names
 
 
 class DecoderStage(nn.Module):
@@ -92,8 +126,7 @@ class ResidualUNet(SegmentationModel):
 
     def __init__(self, widths: Sequence[int], bottleneck: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        if len(widths) != STAGES or min(widths) < 1:
-            raise ConfigError(f"widths must be {STAGES} numbers of at least 1, got {tuple(widths)}")
+        check_wholes("widths", widths, STAGES)
         entering = [widths[0], *widths]
         self.stem = residual_blocks(3, widths[0], DEPTHS[0])
         self.stages = nn.ModuleList(

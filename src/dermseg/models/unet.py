@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole
 from dermseg.layers.convolution import AttentionGate, UpConvolution, convolution, double_convolution
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -81,8 +81,7 @@ class FiveLevelUNet(SegmentationModel):
 
     def __init__(self, width: int, block: Callable[[int, int], nn.Module], gated: bool) -> None:
         super().__init__()
-        if width < 2:  # the finest gate halves it
-            raise ConfigError(f"width must be at least 2, got {width}")
+        check_whole("width", width, least=2)  # the finest gate halves it
         widths = [width * 2**level for level in range(LEVELS)]
         self.preprocessing = Preprocessing(size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
         self.encoder = nn.ModuleList(block(given, made) for given, made in pairwise([3, *widths]))

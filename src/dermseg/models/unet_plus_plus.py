@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_flag, check_whole
 from dermseg.layers.convolution import convolution, double_convolution
 from dermseg.models.base import Outputs, Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -67,8 +67,8 @@ class UNetPlusPlus(SegmentationModel):
 
     def __init__(self, width: int = 32, deep_supervision: bool = False) -> None:
         super().__init__()
-        if width < 1:
-            raise ConfigError(f"width must be at least 1, got {width}")
+        check_whole("width", width)
+        check_flag("deep_supervision", deep_supervision)
         widths = [width * 2**level for level in range(LEVELS)]
         self.preprocessing = Preprocessing(size=96)
         self.nodes = nn.ModuleDict()

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_wholes
 from dermseg.layers.shifted_mlp import ShiftedMLPBlock, at_every_pixel, init_fan_out
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -154,8 +154,7 @@ class UNeXt(SegmentationModel):
 
     def __init__(self, widths: Sequence[int] = (16, 32, 128, 160, 256)) -> None:
         super().__init__()
-        if len(widths) != CONVOLUTIONS + TOKENS or min(widths) < 1:
-            raise ConfigError(f"widths must be 5 numbers of channels, each at least 1, got {tuple(widths)}")
+        check_wholes("widths", widths, CONVOLUTIONS + TOKENS)
         first, second, third, fourth, fifth = widths
         steps = list(pairwise((3, *widths)))
         self.encoder = nn.ModuleList(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
-from dermseg.layers.vil import ViLBlock
+from dermseg.layers.checks import check_whole
+from dermseg.layers.vil import BLOCK, ViLBlock
 from dermseg.models.release import Release, Table
 
 PATCH = 16
@@ -72,8 +72,9 @@ class ViL(nn.Module):
 
     def __init__(self, width: int = 192, depth: int = 24, grid: int = 16) -> None:
         super().__init__()
-        if min(depth, grid) < 1:
-            raise ConfigError(f"depth and grid must be at least 1, got {depth} and {grid}")
+        check_whole("width", width, multiple=BLOCK)
+        check_whole("depth", depth)
+        check_whole("grid", grid)
         self.patch_embed = nn.Conv2d(3, width, PATCH, stride=PATCH)
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))
         self.patch_embed.bias = nn.Parameter(torch.zeros(width))

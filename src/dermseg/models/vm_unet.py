@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_rate, check_whole, check_wholes
 from dermseg.layers.patch import PatchEmbed, PatchExpand, PatchMerging
 from dermseg.layers.vss import VSSBlock
 from dermseg.models.base import SegmentationModel
@@ -186,17 +186,12 @@ def check_sizes(
     Raises:
         ConfigError: At the first impossible value, which it names.
     """
-    if width < 2 * PATCH or width % PATCH:  # the last expansion normalises over width / PATCH channels
-        raise ConfigError(f"width must be a multiple of {PATCH} and at least {2 * PATCH}, got {width}")
-    if state < 1:
-        raise ConfigError(f"state must be at least 1, got {state}")
-    if not 0 <= drop_path < 1:
-        raise ConfigError(f"drop_path must be in [0, 1), got {drop_path}")
-    for argument, value in (("depths", depths), ("depths_decoder", depths_decoder)):
-        if len(value) != STAGES or min(value) < 1:
-            raise ConfigError(
-                f"{argument} must be {STAGES} numbers of blocks, each at least 1, got {tuple(value)}"
-            )
+    # The last expansion normalises over width / PATCH channels.
+    check_whole("width", width, least=2 * PATCH, multiple=PATCH)
+    check_whole("state", state)
+    check_rate("drop_path", drop_path)
+    check_wholes("depths", depths, STAGES)
+    check_wholes("depths_decoder", depths_decoder, STAGES)
 
 
 def init_linear(module: nn.Module) -> None:

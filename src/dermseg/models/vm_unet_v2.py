@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import ConfigError
 from dermseg.layers.attention import ChannelAttention, SpatialAttention
+from dermseg.layers.checks import check_whole
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import VSS_ENCODER_NAMES, VSS_NAMES, Release, Table
@@ -110,8 +110,7 @@ class VMUNetV2OneHead(SegmentationModel):
     ) -> None:
         super().__init__()
         check_sizes(width, depths, depths, drop_path, state)
-        if channels < 1:
-            raise ConfigError(f"channels must be at least 1, got {channels}")
+        check_whole("channels", channels)
         self.encoder = VSSEncoder(width, depths, drop_path, state, built=STAGES - 1)
         self.attention = nn.ModuleList(
             nn.Sequential(ChannelAttention(level), SpatialAttention()) for level in self.encoder.widths

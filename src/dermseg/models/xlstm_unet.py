@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dermseg.errors import ConfigError
+from dermseg.layers.checks import check_whole, check_wholes
 from dermseg.layers.vil import BLOCK, ViLBlock
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release
-from dermseg.models.u_mamba import NAMES, WIDTHS, ResidualUNet, without_aliases
+from dermseg.models.u_mamba import NAMES, STAGES, WIDTHS, ResidualUNet, without_aliases
 from dermseg.models.vision_lstm import NAMES as VIL_NAMES
 from dermseg.models.vision_lstm import whole_scales
 
@@ -64,6 +64,6 @@ class XLSTMUNet(ResidualUNet):
     )
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
-        if widths and widths[-1] % BLOCK:
-            raise ConfigError(f"the last of widths must be a multiple of {BLOCK}, got {tuple(widths)}")
+        check_wholes("widths", widths, STAGES)
+        check_whole("the last of widths", widths[-1], multiple=BLOCK)
         super().__init__(widths, ViLBlock)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError, DermsegWarning
+from dermseg.layers.checks import check_flag, check_whole
 from dermseg.layers.fusion import MultiLevelFusion, RowFusion
 from dermseg.layers.xlstm import check_layers
 from dermseg.layers.xlstm_released import COLUMNS, ReleasedXLSTM
@@ -84,6 +85,9 @@ class XLSTMVMUNet(SegmentationModel):
     ) -> None:
         super().__init__()
         check_sizes(width, depths, depths_decoder, drop_path, state)
+        check_flag("pretrained", pretrained)
+        if not isinstance(encoder, str):
+            raise ConfigError(f"encoder must be 'vssm' or the name of a timm model, got {encoder!r}")
         if pretrained and encoder == "vssm":
             raise ConfigError("pretrained=True needs a timm encoder; for encoder='vssm' see load_released")
         _check_fusion(fusion, xlstm_layers, encoder, fusion_width, heads)
@@ -148,8 +152,8 @@ def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor]) -> Tensor:
 
 def _check_fusion(fusion: str, layers: str, encoder: str, width: int, heads: int) -> None:
     check_layers(layers)
-    if min(width, heads) < 1:
-        raise ConfigError(f"fusion_width={width} and heads={heads} must be at least 1")
+    check_whole("fusion_width", width)
+    check_whole("heads", heads)
     if fusion not in FUSIONS:
         raise ConfigError(f"fusion={fusion!r} is unknown; choose one of: {', '.join(FUSIONS)}")
     if fusion != "released":
