@@ -167,6 +167,7 @@ def _arguments(given: object, tensors: int) -> dict[str, Any]:
     """Constructor arguments for a file of so many tensors."""
     arguments = _tuples(given)
     blocks = sum(sum(arguments.get(key, ())) for key in ("depths", "depths_decoder"))
+    blocks = max(blocks, arguments.get("layers", 0))
     if blocks > tensors:
         raise ConfigError(f"{blocks} blocks cannot have left {tensors} tensors")
     if "pretrained" in arguments:
