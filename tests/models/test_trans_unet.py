@@ -56,6 +56,11 @@ class TestTransUNetParity(ParityTester):
             load_released(model, weights)
 
 
+def test_our_own_joined_attention_is_not_released():
+    with pytest.raises(CheckpointError, match=r"unknown key .*attn\.qkv\.weight.*load_model"):
+        trans_unet.join_attention({"transformer.encoder.layer.0.attn.qkv.weight": torch.zeros(6, 2)})
+
+
 @torch.no_grad()
 def test_position_embeddings_stretch_with_the_image():
     model = create_model("trans_unet", **SMALL).eval()

@@ -83,12 +83,18 @@ def join_attention(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         The same, with "attn.qkv" in place of "attn.query", "attn.key" and "attn.value".
 
     Raises:
-        CheckpointError: If one of the three is missing, or their shapes differ.
+        CheckpointError: If one of the three is missing, their shapes differ, or a layer is joined already, as
+            ours are and released ones are not.
     """
     joined = {}
     for key, value in tensors.items():
         block, *part = key.split(".attn.")
         kind, _, parameter = part[0].partition(".") if part else ("", "", "")
+        if kind == "qkv":
+            raise CheckpointError(
+                f"the released checkpoint does not fit the model: unknown key {key}. Releases keep query, "
+                "key and value apart; open weights of dermseg by load_model"
+            )
         if kind not in ("query", "key", "value"):
             joined[key] = value
             continue
@@ -121,8 +127,7 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Map (B, given, H, W), and a skip (B, skip, 2H, 2W), to (B, made, 2H, 2W)."""
-        size = [2 * side for side in x.shape[2:]] if skip is None else skip.shape[2:]
-        x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         y: Tensor = self.conv2(self.conv1(x if skip is None else torch.cat([x, skip], dim=1)))
         return y
 
