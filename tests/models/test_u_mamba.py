@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -6,8 +7,9 @@ import torch
 from golden import Golden, golden
 from parity import ParityTester
 from tester import ModelTester
+from torch import Tensor
 
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.models.registry import create_model
 from dermseg.models.u_mamba import without_aliases
 
@@ -56,11 +58,39 @@ def test_the_sigmoid_of_the_logits_is_the_softmax_of_lesion():
     torch.testing.assert_close(logits.sigmoid(), scores[0].softmax(1)[:, 1:])
 
 
+FIRST = "encoder.stem.1.conv1.conv.bias"
+TWICE = "decoder.stages.0.1.conv2.norm.bias"
+ALIASES = [
+    FIRST,
+    "encoder.stem.1.conv1.all_modules.0.bias",
+    "decoder.encoder.stem.1.conv1.conv.bias",
+    "decoder.encoder.stem.1.conv1.all_modules.0.bias",
+    TWICE,
+    "decoder.stages.0.1.conv2.all_modules.1.bias",
+]
+
+
+def numbered(keys: list[str]) -> dict[str, Tensor]:
+    return {key: torch.tensor(place) for place, key in enumerate(keys)}
+
+
 def test_of_a_released_tensor_under_several_names_the_last_counts():
-    names = ("conv1.conv.bias", "conv1.all_modules.0.bias")
-    keys = [f"{owner}.stem.1.{name}" for owner in ("encoder", "decoder.encoder") for name in names]
-    kept = without_aliases({key: torch.tensor(place) for place, key in enumerate(keys)})
-    assert kept == {"encoder.stem.1.conv1.conv.bias": torch.tensor(3)}
+    single = "decoder.stages.0.0.conv2.bias"
+    kept = without_aliases(numbered([*ALIASES, single]))
+    assert kept == {FIRST: torch.tensor(3), TWICE: torch.tensor(5), single: torch.tensor(6)}
+
+
+def test_a_released_tensor_under_its_first_name_alone_is_enough():
+    weights = numbered([FIRST, TWICE])
+    assert without_aliases(weights) == weights
+
+
+@pytest.mark.parametrize("lost", ALIASES)
+def test_a_lost_or_deformed_name_is_refused_while_others_are_there(lost: str):
+    with pytest.raises(CheckpointError, match=f"missing key {re.escape(lost)}"):
+        without_aliases(numbered([key for key in ALIASES if key != lost]))
+    with pytest.raises(CheckpointError, match="wrong shape of "):
+        without_aliases(numbered(ALIASES) | {lost: torch.zeros(2)})
 
 
 def test_impossible_widths_are_refused_by_name():
