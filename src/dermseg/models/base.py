@@ -80,6 +80,8 @@ class SegmentationModel(nn.Module, ABC):
     """Probability from which a pixel is lesion; chosen on validation images, kept with the weights."""
     stride: int = 32
     """Sides of the padded image are multiples of this."""
+    passes: int = 1
+    """Passes that `forward` makes over an image in evaluation mode."""
     batch_independent: bool = True
     """Whether an image gets the same logits alone and in any batch."""
     compiles: ClassVar[bool] = True
@@ -121,7 +123,19 @@ class SegmentationModel(nn.Module, ABC):
         return self.forward_padded(padded)[:, :, :height, :width]
 
     def outputs(self, images: Tensor) -> Outputs:
-        """Return the logits of `forward` and of every further head, for the network's own training loss."""
+        """Compute what the network's own training loss looks at.
+
+        Args:
+            images: As `forward` takes them.
+
+        Returns:
+            The logits of `forward` and those of every further head.
+
+        Raises:
+            ConfigError: As `forward`.
+            ValueError: In training mode, from a normalisation that has a single value per channel: one image
+                whose coarsest map is one pixel. Train with two images or larger ones.
+        """
         logits, auxiliary = self.outputs_padded(self._padded(images))
         height, width = images.shape[2:]
         return Outputs(logits[:, :, :height, :width], tuple(x[:, :, :height, :width] for x in auxiliary))
@@ -135,13 +149,16 @@ class SegmentationModel(nn.Module, ABC):
             raise ConfigError(
                 f"images must be floats standardised as model.preprocessing says, got {images.dtype}"
             )
-        height, width = images.shape[2:]
-        if torch.compiler.is_exporting():
-            return _repeated(_repeated(images, 2, self.stride), 3, self.stride)
-        below, right = -height % self.stride, -width % self.stride
-        if below or right:
-            images = F.pad(images, (0, right, 0, below), mode="replicate")
-        return images
+        return repeat_border(images, self.stride)
+
+
+def repeat_border(images: Tensor, stride: int) -> Tensor:
+    """Pad (B, C, H, W), floats, to sides that are multiples of a stride: the last column and row repeat."""
+    if torch.compiler.is_exporting():
+        return _repeated(_repeated(images, 2, stride), 3, stride)
+    height, width = images.shape[2:]
+    below, right = -height % stride, -width % stride
+    return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
 
 
 def _repeated(images: Tensor, axis: int, stride: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dermseg.errors import ConfigError
 from dermseg.layers.checks import check_whole
 from dermseg.layers.otsu import otsu_masks
-from dermseg.models.base import Outputs, Preprocessing, SegmentationModel
+from dermseg.models.base import Outputs, Preprocessing, SegmentationModel, repeat_border
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release
 
@@ -180,22 +180,31 @@ class FANet(SegmentationModel):
         wanted = (images.shape[0], 1, height, width)
         if masks.shape != wanted:
             raise ConfigError(f"masks must have shape {wanted}, as the images, got {tuple(masks.shape)}")
-        padded = self._padded(images)
-        border = (0, padded.shape[-1] - width, 0, padded.shape[-2] - height)
-        logits = self._pass(padded, F.pad(masks.to(images.dtype), border, mode="replicate"))
-        return logits[..., :height, :width]
+        return self._shown(self._padded(images), masks)
 
     def outputs(self, images: Tensor, masks: Tensor | None = None) -> Outputs:
         """Return the logits of one pass that is shown these masks; without masks, those of `forward`."""
-        return super().outputs(images) if masks is None else Outputs(self.refine(images, masks))
+        return Outputs(self(images) if masks is None else self.refine(images, masks))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Segment standardised images (B, 3, H, W); padding takes no part in any mask. See the base class."""
+        padded = self._padded(images)
+        logits = self._shown(padded, self.first_masks(images))
+        # A probability above 0.5 is a logit above 0.
+        for _ in range(0 if self.training else self.passes - 1):
+            logits = self._shown(padded, logits > 0)
+        return logits
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 16, to logits (B, 1, H, W)."""
-        logits = self._pass(images, self.first_masks(images))
-        # A probability above 0.5 is a logit above 0.
-        for _ in range(0 if self.training else self.passes - 1):
-            logits = self._pass(images, (logits > 0).to(images.dtype))
+        logits: Tensor = self(images)
         return logits
+
+    def _shown(self, padded: Tensor, masks: Tensor) -> Tensor:
+        """Map padded images, and masks (B, 1, H, W) of the images before padding, to logits (B, 1, H, W)."""
+        height, width = masks.shape[2:]
+        shown = repeat_border(masks.to(padded.dtype), self.stride)
+        return self._pass(padded, shown)[:, :, :height, :width]
 
     def _pass(self, images: Tensor, mask: Tensor) -> Tensor:
         """Map images and masks, sides multiples of 16, to logits."""
