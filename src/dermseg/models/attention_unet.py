@@ -39,7 +39,8 @@ class AttentionUNet(FiveLevelUNet):
 
     Departures: the release gates each skip by the decoder's map already enlarged to the skip's size, where
     the paper takes the coarser map and resamples the weights; it has no output projection inside the gate
-    and no deep supervision. No part is dead.
+    and no deep supervision. No part is dead. For the row of this name in its comparison, the paper of
+    XLSTM-VMUNet cites R2AU-Net (see `attention_r2_unet`), not the network of Oktay et al.
 
     Args:
         width: Channels at full size; doubled at every halving.

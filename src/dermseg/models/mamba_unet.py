@@ -46,7 +46,8 @@ class MambaUNet(SegmentationModel):
     blocks. Skips are the inputs of the first three encoder stages, the bare patch embedding among them. A
     norm, an expansion by 4 that keeps the channels and a 1x1 convolution without bias give the logits.
 
-    Departures: the released network has four classes (cardiac images); here there is one.
+    Departures: the released network has four classes (cardiac images); here there is one, so a checkpoint of
+    four classes does not load: its head has another shape.
 
     Args:
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple

@@ -16,7 +16,7 @@ from dermseg.layers.checks import check_whole
 from dermseg.layers.frequency import FrequencyBlock
 from dermseg.layers.selective_kernel import SelectiveKernel
 from dermseg.layers.ss2d import SS2D
-from dermseg.models.base import SegmentationModel
+from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import VSS_NAMES, Release
 
@@ -127,7 +127,11 @@ class SkinMamba(SegmentationModel):
     nearest pixel, join the skip, convolve and scan. The finest scans run over every pixel of the image.
 
     Departures: nothing supervises boundaries, the frequency block guides them alone, and no path leads around
-    it. A norm is shared inside each block, whose feed-forward layers add the normalised map once more.
+    it. A norm is shared inside each block, whose feed-forward layers add the normalised map once more. The
+    release stretches the values of each image to 0..255, from its lowest to its highest; here images are
+    standardised as for ImageNet, so released weights want images prepared as released. It trains on one
+    image at a time, which a batch norm of maps pooled to one pixel has no statistics for: PyTorch raises an
+    error; here such a batch is normalised by the running statistics.
 
     Args:
         width: Channels at full size; doubled at every level. An even number.
@@ -173,6 +177,7 @@ class SkinMamba(SegmentationModel):
         super().__init__()
         check_whole("width", width, multiple=2)
         check_whole("state", state)
+        self.preprocessing = Preprocessing(size=224)
         widths = [width * 2**level for level in range(LEVELS + 1)]
         self.stem = nn.Sequential(nn.Conv2d(3, width, 1), SelectiveKernel(width))
         self.encoder = nn.ModuleList(EncoderStage(fine, coarse, state) for fine, coarse in pairwise(widths))

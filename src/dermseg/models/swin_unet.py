@@ -29,7 +29,7 @@ RELEASED = ModelInfo(
     family="Transformer",
     paper="https://arxiv.org/abs/2105.05537",
     code="HuCaoFighting/Swin-Unet",
-    licence="none stated",
+    licence="none stated; its config.py: MIT (Microsoft)",
     parameters=27_168_132,
 )
 

@@ -56,7 +56,7 @@ class ParallelMamba(nn.Module):
         mixed = self.mamba(chunks.flatten(0, 1)).view_as(chunks) + self.skip_scale * chunks
         joined = torch.cat(mixed.unbind(1), dim=2)
         projected: Tensor = self.proj(self.norm(joined))  # the same norm again, as released
-        return projected.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+        return projected.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 @register_model(
@@ -81,7 +81,9 @@ class UltraLightVMUNet(SegmentationModel):
 
     Departures: the Mamba layers lose Mamba's own initialisation, as released: linear layers are redrawn and
     the bias of the step sizes starts at 0. A parallel Mamba layer has one norm, used before and after the
-    scan, and a single factor scales its skip.
+    scan, and a single factor scales its skip. The release stretches the values of each image to 0..255, from
+    its lowest to its highest; here images are standardised as for ImageNet, so released weights want images
+    prepared as released.
 
     Args:
         widths: Channels of the six stages, multiples of 4.

@@ -133,6 +133,9 @@ class VMUNet(SegmentationModel):
 
     The fourth map the encoder could hand over, the bare patch embedding, is unused, as in the release.
 
+    Departures: the release stretches the values of each image to 0..255, from its lowest to its highest; here
+    images are standardised as for ImageNet, so released weights want images prepared as released.
+
     Args:
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple
             of 4, at least 8.

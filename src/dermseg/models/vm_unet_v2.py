@@ -83,7 +83,10 @@ class VMUNetV2OneHead(SegmentationModel):
 
     Departures: the blocks of the last encoder stage, three of the four heads and two transposed convolutions
     never touch the output, two fifths of the released parameters; they are not built. The activation
-    after the 1x1 convolutions is never called in the release.
+    after the 1x1 convolutions is never called in the release. Its channel attention divides the channels by
+    16, whatever ratio is asked for. It stretches the values of each image to 0..255, from its lowest to its
+    highest; here images are standardised as for ImageNet, so released weights want images prepared as
+    released.
 
     Args:
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple
@@ -154,7 +157,8 @@ class VMUNetV2(VMUNetV2OneHead):
 
     Departures: what the paper calls deep supervision of several outputs is one sum and has one loss. The
     blocks of the last encoder stage, the two coarsest heads and one transposed convolution never touch
-    the output, two fifths of the released parameters; they are not built.
+    the output, two fifths of the released parameters; they are not built. The ratio of the channel attention
+    and the scale of images are as without deep supervision: 16, and 0..255 in the release alone.
 
     Args:
         width: Channels at 1/4 of the image's size, as without deep supervision.
