@@ -16,7 +16,7 @@ from dermseg.costs.table import SIZE, CostRow, stored_costs, write_costs
 from dermseg.files import write_text
 from dermseg.models.registry import list_models
 from dermseg.models.summary import Summary, shape_of, summarize
-from dermseg.models.table import in_bytes, in_units
+from dermseg.models.table import in_bytes, in_units, multiply_adds
 from dermseg.models.table import parameters as parameters_of
 from dermseg.training.configuration import recipes
 
@@ -45,6 +45,7 @@ def cost_row(summary: Summary) -> CostRow:
     return CostRow(
         summary.name,
         costs.parameters,
+        costs.passes,
         costs.multiply_adds,
         costs.scan,
         costs.printed,
@@ -69,9 +70,10 @@ def index(summaries: list[Summary]) -> str:
     ]
     for summary in summaries:
         info, row = summary.info, cost_row(summary)
+        work = multiply_adds(row.multiply_adds, row.passes)
         lines.append(
             f"| [`{summary.name}`]({summary.name}.md) | [{info.title}]({info.paper}) | {info.year} "
-            f"| {info.family} | {parameters_of(info, row)} | {in_units(row.multiply_adds)} | {info.licence} |"
+            f"| {info.family} | {parameters_of(info, row)} | {work} | {info.licence} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -5,7 +5,7 @@ import pytest
 from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import list_models
-from dermseg.models.table import in_units, print_models
+from dermseg.models.table import in_units, multiply_adds, print_models
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,13 @@ def test_all_networks_are_listed_with_where_they_come_from(capsys: pytest.Captur
     assert "arxiv.org/abs/2411.09363" in printed
     assert "29.14 M (27.94 M)" in printed
     assert "8.25 G" in printed
+
+
+def test_a_prediction_of_several_passes_says_so(capsys: pytest.CaptureFixture[str]):
+    print_models(["fa_net"])
+    assert " 10 x 20.27 G " in capsys.readouterr().out
+    assert multiply_adds(202_700_000_000, 10) == "202.7 G (10 passes of 20.27 G)"
+    assert multiply_adds(8_250_000_000, 1) == "8.25 G"
 
 
 def test_patterns_choose_and_a_network_is_listed_once(capsys: pytest.CaptureFixture[str]):

@@ -43,14 +43,17 @@ class NetworkCosts:
     size: int
     """Side of the square image."""
     parameters: int
+    passes: int
+    """Passes over the image that make one prediction."""
     multiply_adds: int
-    """All of them, the scan included."""
+    """Those of all passes, the scan included."""
     scan: int
     """Those of the scan."""
     printed: int
-    """The smaller number that papers print, as thop counts: that of layers which are modules (convolutions,
-    linear layers, norms), without the scan, products of bare parameters and attention. Where a release
-    multiplies by a bare parameter what is a layer here, its paper's number is lower still."""
+    """The number that papers print, as thop counts: that of layers which are modules (convolutions, linear
+    layers, norms), without the scan, products of bare parameters and attention. It is smaller where those
+    left out weigh more than the norms, which `multiply_adds` leaves out, and larger in plain convolutional
+    networks. Where a release multiplies by a bare parameter what is a layer here, its paper's is lower."""
     peak_bytes: int
     """Most bytes of activations alive at any time; parameters and the image are not in it."""
     stages: tuple[StageCosts, ...]
@@ -79,6 +82,7 @@ def network_costs(name: str, size: int = 256, **arguments: object) -> NetworkCos
     return NetworkCosts(
         size=size,
         parameters=_parameters(model),
+        passes=model.passes,
         multiply_adds=sum(counter.multiply_adds.values()),
         scan=sum(count for (_, kind), count in counter.multiply_adds.items() if kind == SCAN),
         printed=sum(counter.printed.values()),

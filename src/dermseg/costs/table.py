@@ -22,12 +22,14 @@ class CostRow:
 
     name: str
     parameters: int
+    passes: int
+    """Passes over the image that make one prediction."""
     multiply_adds: int
-    """All of them, the scan included."""
+    """Those of all passes, the scan included."""
     scan: int
     """Those of the scan."""
     printed: int
-    """The smaller number that papers print; see `dermseg.costs.network.NetworkCosts`."""
+    """The number that papers print; see `dermseg.costs.network.NetworkCosts`."""
     peak_bytes: int
     """Most bytes of activations alive at any time."""
 

@@ -11,7 +11,7 @@ from dermseg.costs.network import NetworkCosts, StageCosts, network_costs
 from dermseg.costs.table import SIZE
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, create_model, model_info
-from dermseg.models.table import console, in_bytes, in_units
+from dermseg.models.table import console, in_bytes, in_units, multiply_adds
 
 _DEPARTURES = "Departures:"
 
@@ -43,7 +43,8 @@ class Summary:
             ("parameters released", f"{info.parameters:,}"),
             ("of these dead, and not built", f"{info.dead:,}"),
             ("parameters of ours", f"{costs.parameters:,}{note}"),
-            ("multiply-adds", f"{in_units(costs.multiply_adds)} ({in_units(costs.scan)} of them in scans)"),
+            ("multiply-adds", multiply_adds(costs.multiply_adds, costs.passes)),
+            ("of these in scans", in_units(costs.scan)),
             (
                 "multiply-adds as papers count them",
                 f"{in_units(costs.printed)} (layers alone, without scans and einsum)",
@@ -53,7 +54,7 @@ class Summary:
                 f"{in_bytes(costs.peak_bytes)} (one image, float32, without gradients)",
             ),
             ("for one image of", f"{costs.size} x {costs.size} px"),
-            ("released input size", f"{self.preprocessing.size} px"),
+            ("default input size", f"{self.preprocessing.size} px"),
         ]
 
 

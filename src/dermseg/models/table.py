@@ -39,8 +39,8 @@ def print_models(patterns: Sequence[str] = ()) -> None:
         "original licence",
         "paper",
         caption="Parameters as built, and as released where that differs. Multiply-adds for one image of "
-        f"{SIZE} px, scans included. The licence is that of the authors' code. "
-        "`dermseg models NAME` tells more.",
+        f"{SIZE} px, scans included; of a network that takes several passes, their number and those of one. "
+        "The licence is that of the authors' code. `dermseg models NAME` tells more.",
     )
     for column in table.columns[5:]:
         column.overflow = "fold"
@@ -55,7 +55,7 @@ def print_models(patterns: Sequence[str] = ()) -> None:
             str(info.year),
             info.family,
             parameters(info, costs),
-            in_units(costs.multiply_adds) if costs else UNKNOWN,
+            _per_pass(costs) if costs else UNKNOWN,
             info.licence,
             info.paper.removeprefix("https://"),
         )
@@ -74,6 +74,17 @@ def parameters(info: ModelInfo, costs: CostRow | None) -> str:
     if costs is None or costs.parameters == info.parameters:
         return released
     return f"{in_units(costs.parameters)} ({released})"
+
+
+def _per_pass(costs: CostRow) -> str:
+    each = in_units(costs.multiply_adds / costs.passes)
+    return each if costs.passes == 1 else f"{costs.passes} x {each}"
+
+
+def multiply_adds(count: int, passes: int) -> str:
+    """Return the multiply-adds of a prediction, and those of each pass where it takes several."""
+    whole = in_units(count)
+    return whole if passes == 1 else f"{whole} ({passes} passes of {in_units(count / passes)})"
 
 
 def in_units(count: float) -> str:
