@@ -8,6 +8,7 @@ from golden import Golden, golden
 from parity import ParityTester
 from tester import ModelTester
 from torch import Tensor
+from torch.nn import functional as F
 
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.models.registry import create_model
@@ -56,6 +57,17 @@ def test_the_sigmoid_of_the_logits_is_the_softmax_of_lesion():
     model.heads[-1].register_forward_hook(lambda *call: scores.append(call[2]))
     logits = model(torch.randn(2, 3, 128, 64))
     torch.testing.assert_close(logits.sigmoid(), scores[0].softmax(1)[:, 1:])
+
+
+@torch.no_grad()
+def test_the_logits_of_coarser_heads_are_enlarged_bilinearly_fine_to_coarse():
+    model, scores = create_model("u_mamba", **SMALL).eval(), []
+    for head in model.heads[:-1]:
+        head.register_forward_hook(lambda *call: scores.append(call[2]))
+    _, auxiliary = model.outputs(torch.randn(1, 3, 128, 64))
+    for found, (background, lesion) in zip(auxiliary, [maps[0] for maps in reversed(scores)], strict=True):
+        expected = F.interpolate((lesion - background)[None, None], (128, 64), mode="bilinear")
+        torch.testing.assert_close(found, expected)
 
 
 FIRST = "encoder.stem.1.conv1.conv.bias"

@@ -1,12 +1,9 @@
-"""The visual state space block (paper section 3.3), with the patch operations it stands between."""
+"""The visual state space block (paper section 3.3)."""
 
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from dermseg.layers.patch import PatchEmbed, PatchExpand, PatchMerging
 from dermseg.layers.ss2d import SS2D
-
-__all__ = ["SS2D", "PatchEmbed", "PatchExpand", "PatchMerging", "VSSBlock"]
 
 
 class VSSBlock(nn.Module):

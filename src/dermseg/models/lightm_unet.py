@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from dermseg.layers.checks import check_whole, check_wholes
 from dermseg.layers.mamba import Mamba
+from dermseg.layers.two_class import lesion_logits
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import MAMBA_NAMES, Release
@@ -43,7 +44,7 @@ class ResidualMamba(nn.Module):
         tokens = x.flatten(2).transpose(1, 2)
         mixed = self.mamba(self.norm(tokens)) + self.skip_scale * tokens
         projected: Tensor = self.proj(self.norm(mixed))  # the same norm again, as released
-        return projected.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+        return projected.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class EncoderBlock(nn.Module):
@@ -109,7 +110,7 @@ class LightMUNet(SegmentationModel):
     for skin and one for lesion; the logit is their difference, whose sigmoid is the softmax of lesion.
 
     Departures: the paper prints 1 million parameters; the released trainer's 32 channels at full size make 5
-    million. Of its two dimensions and three, here are two.
+    million. The release has a form for images and one for volumes; this is the former.
 
     Args:
         width: Channels at full size, a multiple of 8; doubled at every halving.
@@ -159,9 +160,7 @@ class LightMUNet(SegmentationModel):
         for narrow, block, skip in zip(self.narrow, self.decoder, skips[-2::-1], strict=True):
             doubled = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = block(doubled + skip)
-        skin, lesion = self.head(x).chunk(2, dim=1)
-        logits: Tensor = lesion - skin
-        return logits
+        return lesion_logits(self.head(x))
 
 
 def _norm(width: int) -> nn.GroupNorm:

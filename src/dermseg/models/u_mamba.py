@@ -18,6 +18,7 @@ from dermseg.layers.checks import check_wholes
 from dermseg.layers.convolution import convolution
 from dermseg.layers.mamba import Mamba
 from dermseg.layers.residual import init_he, residual_blocks
+from dermseg.layers.two_class import lesion_logits
 from dermseg.models.base import Outputs, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import MAMBA_NAMES, Release, Table
@@ -146,14 +147,15 @@ class ResidualUNet(SegmentationModel):
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 64, to logits (B, 1, H, W)."""
-        return _lesion(self.heads[-1](self._decoded(images)[-1]))
+        return lesion_logits(self.heads[-1](self._decoded(images)[-1]))
 
     def outputs_padded(self, images: Tensor) -> Outputs:
         """Map images likewise to the logits and those of the coarser heads, enlarged to the image's size."""
         decoded = self._decoded(images)
-        *coarser, logits = (_lesion(head(x)) for head, x in zip(self.heads, decoded, strict=True))
+        *coarser, logits = (lesion_logits(head(x)) for head, x in zip(self.heads, decoded, strict=True))
         size = images.shape[2:]
-        return Outputs(logits, tuple(F.interpolate(x, size=size) for x in reversed(coarser)))
+        enlarged = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in coarser[::-1])
+        return Outputs(logits, tuple(enlarged))
 
     def _decoded(self, images: Tensor) -> list[Tensor]:
         """Return the maps of the decoder stages, coarse to fine."""
@@ -169,12 +171,6 @@ class ResidualUNet(SegmentationModel):
             skip = skips.pop()
             decoded.append(stage(decoded[-1], skip if skips else None))
         return decoded[1:]
-
-
-def _lesion(scores: Tensor) -> Tensor:
-    """Map the scores of background and lesion (B, 2, H, W) to logits (B, 1, H, W)."""
-    background, lesion = scores.chunk(2, dim=1)
-    return lesion - background
 
 
 class MambaBottleneck(nn.Module):
@@ -214,7 +210,7 @@ class UMamba(ResidualUNet):
 
     Departures: the release derives its stages from the data set, as nnU-Net does; those here were chosen for
     256x256 images. It halves the blocks of the deeper stages of its plan, and adds no residual around
-    the Mamba layer. It trains coarse heads against reduced masks; here their logits are enlarged instead.
+    the Mamba layer. It trains coarse heads against reduced masks; here their logits are enlarged bilinearly.
     It refuses images whose coarsest map is a single pixel. No part is dead.
 
     Args:

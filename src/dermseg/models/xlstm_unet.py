@@ -49,8 +49,8 @@ class XLSTMUNet(ResidualUNet):
     Departures: the release derives its stages from the data set, as nnU-Net does; those here were chosen for
     256x256 images. It halves the blocks of the deeper stages of its plan. Vision-LSTM reads the tokens in
     both directions, by turns; its one block here reads them from first to last. The release trains coarse
-    heads against reduced masks; here their logits are enlarged instead. It refuses images whose coarsest map
-    is a single pixel. A second LayerNorm beside the block is dead (1,024 parameters) and not built.
+    heads against reduced masks; here their logits are enlarged bilinearly. It refuses images whose coarsest
+    map is a single pixel. A second LayerNorm beside the block is dead (1,024 parameters) and not built.
 
     Args:
         widths: Channels of the seven stages, fine to coarse; the last a multiple of 4.
