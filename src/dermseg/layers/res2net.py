@@ -4,12 +4,14 @@ Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", arXiv 1904.01169
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
 from dermseg.layers.checks import check_flag, check_wholes
+from dermseg.layers.downloads import downloading
 
 PRETRAINED: dict[tuple[int, ...], str] = {(3, 4, 6, 3): "res2net50d", (3, 4, 23, 3): "res2net101d"}
 """Depths for which timm has ImageNet weights, and its names for them."""
@@ -45,15 +47,8 @@ class Res2Net(nn.Module):
                 f"{' or '.join(map(str, PRETRAINED))}, got {tuple(widths)} and {tuple(depths)}"
             )
         self.channels = tuple(EXPANSION * width for width in widths[1:])
-        try:
+        with downloading(name) if pretrained else nullcontext():
             self.backbone = _create(name, depths, widths, pretrained)
-        except Exception as error:  # whatever a download raises
-            if not pretrained:
-                raise
-            raise ConfigError(
-                f"the ImageNet weights of {name} cannot be had ({error}); "
-                "check the connection, or give pretrained=False"
-            ) from error
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map images (B, 3, H, W), sides multiples of 32, to three maps (B, C, H', W'), fine to coarse."""

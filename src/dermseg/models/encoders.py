@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.downloads import downloading
 from dermseg.models.base import Preprocessing
 from dermseg.models.vm_unet import EncoderMaps
 
@@ -71,13 +72,8 @@ def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
         )
     if not pretrained:
         return backbone
-    try:
+    with downloading(name):
         return _create(name, pretrained=True)
-    except Exception as error:  # whatever a download raises
-        raise ConfigError(
-            f"encoder {name!r}: its ImageNet weights cannot be had ({error}); "
-            "check the connection, or give pretrained=False"
-        ) from error
 
 
 def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not typed)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.downloads import downloading
 from dermseg.models.release import Table
 
 
@@ -23,13 +24,8 @@ def timm_weights(name: str) -> dict[str, Tensor]:
     """
     import timm  # takes a second that only this needs
 
-    try:
+    with downloading(name):
         weights: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # whatever a download raises
-        raise ConfigError(
-            f"pretrained: the ImageNet weights of timm's {name} cannot be had ({error}); "
-            "check the connection, or give pretrained=False"
-        ) from error
     return weights
 
 

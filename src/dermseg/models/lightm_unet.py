@@ -6,7 +6,6 @@ Liao et al., "LightM-UNet: Mamba Assists in Lightweight UNet for Medical Image S
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +120,7 @@ class LightMUNet(SegmentationModel):
     """
 
     stride = 2 ** (STAGES - 1)
-    release: ClassVar[Release | None] = Release(
+    release = Release(
         (
             (r"^stem\.(\d)\.", r"convInit.\1.conv."),
             (r"^encoder\.", "down_layers."),

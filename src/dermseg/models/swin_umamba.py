@@ -6,11 +6,11 @@ the paper and from measurements of the released network, which this one equals.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermseg.layers.two_class import lesion_logits
 from dermseg.layers.unetr import UNETRBlock, UNETRUpBlock
 from dermseg.models.base import Outputs, SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -57,7 +57,7 @@ class SwinUMamba(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release(
+    release = Release(
         (
             *VSS_ENCODER_NAMES,
             *VSS_NAMES,
@@ -97,12 +97,12 @@ class SwinUMamba(SegmentationModel):
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
-        return _difference(self.heads[0](self._decoded(images)[0]))
+        return lesion_logits(self.heads[0](self._decoded(images)[0]))
 
     def outputs_padded(self, images: Tensor) -> Outputs:
         """Map images (B, 3, H, W), H and W multiples of 32, to the logits of all heads (B, 1, H, W)."""
         scores = [head(x) for head, x in zip(self.heads, self._decoded(images), strict=True)]
-        logits, *coarser = (_difference(x) for x in scores)
+        logits, *coarser = (lesion_logits(x) for x in scores)
         size = images.shape[2:]
         enlarged = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in coarser]
         return Outputs(logits, tuple(enlarged))
@@ -117,9 +117,3 @@ class SwinUMamba(SegmentationModel):
             x = up(x, skip)
             decoded.append(x)
         return [self.last(x), *decoded[-2 : -HEADS - 1 : -1]]
-
-
-def _difference(scores: Tensor) -> Tensor:
-    """Logits (B, 1, H, W) from scores of skin and of lesion (B, 2, H, W)."""
-    skin, lesion = scores.chunk(2, dim=1)
-    return lesion - skin
