@@ -8,7 +8,6 @@ equals in its default form.
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -67,7 +66,7 @@ class CaraNet(SegmentationModel):
     # An export with free sides takes the two of a map for equal in its attention.
     exports_any_size = False
 
-    release: ClassVar = Release(
+    release = Release(
         names=(
             (r"^encoder\.backbone\.", "resnet."),
             (r"\.norm_act\.norm\.", ".bn_relu.bn."),

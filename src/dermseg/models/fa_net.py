@@ -6,7 +6,6 @@ default form.
 """
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -126,7 +125,7 @@ class FANet(SegmentationModel):
     """
 
     stride = 2**LEVELS
-    release: ClassVar = Release(
+    release = Release(
         names=(
             *((rf"^encoder\.{stage}\.", f"e{stage + 1}.") for stage in range(LEVELS)),
             *((rf"^decoder\.{stage}\.", f"d{stage + 1}.") for stage in range(LEVELS)),

@@ -5,7 +5,6 @@ from the paper and from measurements of the released network, which this one equ
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +146,7 @@ class HVMUNet(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release(
+    release = Release(
         (
             (r"\.scale_scan$", ".gamma1"),
             (r"\.scale_mlp$", ".gamma2"),

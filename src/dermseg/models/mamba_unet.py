@@ -6,7 +6,6 @@ Written from the paper and from measurements of the released network, which this
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ class MambaUNet(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release(
+    release = Release(
         (
             *VSS_ENCODER_NAMES,
             *((rf"^stages\.{step}\.(\d+)\.", rf"layers_up.{step + 1}.blocks.\1.") for step in range(3)),

@@ -6,7 +6,6 @@ from the paper and from measurements of the released network, which this one equ
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +85,7 @@ class PraNet(SegmentationModel):
         ConfigError: If a value is impossible, or the ImageNet weights cannot be had.
     """
 
-    release: ClassVar = Release(
+    release = Release(
         names=(
             (r"^encoder\.backbone\.", "resnet."),
             (r"\.norm\.", ".bn."),

@@ -6,7 +6,6 @@ the released network, which this one equals.
 """
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +143,7 @@ class SkinMamba(SegmentationModel):
     # The Fourier transform of ONNX Runtime wants sides that are known beforehand.
     exports_any_size = False
 
-    release: ClassVar[Release | None] = Release(
+    release = Release(
         (
             (r"\.block\.norm\.", ".SRSSB.ln."),
             (r"\.block\.feed_forward\.norm\.", ".SRSSB.ffn.ln."),

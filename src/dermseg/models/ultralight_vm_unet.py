@@ -7,7 +7,6 @@ this one equals.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +91,7 @@ class UltraLightVMUNet(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release((*BRIDGED_NAMES, *MAMBA_NAMES))
+    release = Release((*BRIDGED_NAMES, *MAMBA_NAMES))
 
     def __init__(self, widths: Sequence[int] = (8, 16, 24, 32, 48, 64)) -> None:
         super().__init__()

@@ -5,7 +5,6 @@ and from facts on the released network `VisionLSTM` (version 1, ViL-T), which th
 """
 
 import re
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +58,7 @@ class ViL(nn.Module):
         ConfigError: If the width is no multiple of 4, or depth or grid is below 1.
     """
 
-    release: ClassVar[Release] = Release(
+    release = Release(
         (
             (r"^patch_embed\.", "patch_embed.proj."),
             (r"^position\.embedding$", "pos_embed.embed"),

@@ -7,7 +7,6 @@ Written from the paper and from measurements of the released network, which this
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +100,7 @@ class VMUNetV2OneHead(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release(NAMES, rf"{DEAD}|seg_outs\.2\..*|deconv6\..*")
+    release = Release(NAMES, rf"{DEAD}|seg_outs\.2\..*|deconv6\..*")
 
     def __init__(
         self,
@@ -171,7 +170,7 @@ class VMUNetV2(VMUNetV2OneHead):
         ConfigError: If a value is impossible.
     """
 
-    release: ClassVar[Release | None] = Release(NAMES, DEAD)
+    release = Release(NAMES, DEAD)
 
     def __init__(
         self,
