@@ -43,7 +43,7 @@ class ResidualMamba(nn.Module):
         tokens = x.flatten(2).transpose(1, 2)
         mixed = self.mamba(self.norm(tokens)) + self.skip_scale * tokens
         projected: Tensor = self.proj(self.norm(mixed))  # the same norm again, as released
-        return projected.transpose(1, 2).unflatten(2, x.shape[2:])
+        return projected.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
 
 
 class EncoderBlock(nn.Module):

@@ -55,7 +55,7 @@ class ParallelMamba(nn.Module):
         mixed = self.mamba(chunks.flatten(0, 1)).view_as(chunks) + self.skip_scale * chunks
         joined = torch.cat(mixed.unbind(1), dim=2)
         projected: Tensor = self.proj(self.norm(joined))  # the same norm again, as released
-        return projected.transpose(1, 2).unflatten(2, x.shape[2:])
+        return projected.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
 
 
 @register_model(
