@@ -38,8 +38,8 @@ def check_wholes(name: str, values: object, count: int, *, least: int = 1, multi
     Raises:
         ConfigError: If it is no sequence, not of this length, or a value is impossible.
     """
-    fits = isinstance(values, Sequence) and len(values) == count
-    if not fits or not all(_is_whole(value, least, None, multiple) for value in values):
+    given = list(values) if isinstance(values, Sequence) else []
+    if len(given) != count or not all(_is_whole(value, least, None, multiple) for value in given):
         limits = _limits(least, None, multiple)
         raise ConfigError(f"{name} must be {count} whole numbers, each {limits}, got {values!r}")
 

@@ -16,8 +16,9 @@ from dermseg.layers.channel_pyramid import ChannelPyramid, conv_norm_act
 from dermseg.layers.checks import check_whole
 from dermseg.layers.partial_decoder import PartialDecoder
 from dermseg.layers.res2net import WIDTHS, Res2Net
-from dermseg.layers.reverse_attention import ReverseAttention, resize
-from dermseg.models.base import Outputs, Preprocessing, SegmentationModel
+from dermseg.layers.reverse_attention import ReverseAttention
+from dermseg.models.base import Preprocessing
+from dermseg.models.pra_net import ReverseAttentionNet
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release
 
@@ -38,7 +39,7 @@ WIDTH_STEP = 32
         dead=2_049_000,
     ),
 )
-class CaraNet(SegmentationModel):
+class CaraNet(ReverseAttentionNet):
     """CaraNet as released: Res2Net-101, a partial decoder, and three steps of axial reverse attention.
 
     The last three stages of the encoder are reduced to `width` channels each; the partial decoder makes of
@@ -112,17 +113,8 @@ class CaraNet(SegmentationModel):
         self.attentions = nn.ModuleList(AxialAttention(width) for _ in levels)
         self.refinements = nn.ModuleList(ReverseAttention(_correction(width)) for _ in levels)
 
-    def forward_padded(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
-        return resize(self._predictions(images)[0], images.shape[-2:])
-
-    def outputs_padded(self, images: Tensor) -> Outputs:
-        """Map images to the logits of 1/8 and, auxiliary, of 1/16, 1/32 and the partial decoder."""
-        logits, *auxiliary = (resize(x, images.shape[-2:]) for x in self._predictions(images))
-        return Outputs(logits, tuple(auxiliary))
-
-    def _predictions(self, images: Tensor) -> list[Tensor]:
-        """Return the predictions at their own resolutions, last first."""
+    def predictions(self, images: Tensor) -> list[Tensor]:
+        """Return the logits at 1/8, 1/16 and 1/32, and those of the partial decoder."""
         maps = [reduce(x) for reduce, x in zip(self.reductions, self.encoder(images), strict=True)]
         predictions = [self.decoder(maps)]
         for level in (2, 1, 0):

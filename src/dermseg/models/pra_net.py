@@ -4,6 +4,7 @@ Fan et al., "PraNet: Parallel Reverse Attention Network for Polyp Segmentation",
 from the paper and from measurements of the released network, which this one equals in its default form.
 """
 
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -47,6 +48,23 @@ class ReceptiveField(nn.Module):
         return torch.relu(joined + self.shortcut(x))
 
 
+class ReverseAttentionNet(SegmentationModel):
+    """A network of several predictions, each at its own resolution, of which the last is the result."""
+
+    @abstractmethod
+    def predictions(self, images: Tensor) -> list[Tensor]:
+        """Map images (B, 3, H, W), H and W multiples of 32, to logits of any size, the last made first."""
+
+    def forward_padded(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
+        return resize(self.predictions(images)[0], images.shape[-2:])
+
+    def outputs_padded(self, images: Tensor) -> Outputs:
+        """Map images likewise to the logits and, auxiliary, those of all earlier predictions, last first."""
+        logits, *auxiliary = (resize(x, images.shape[-2:]) for x in self.predictions(images))
+        return Outputs(logits, tuple(auxiliary))
+
+
 @register_model(
     "pra_net",
     ModelInfo(
@@ -60,7 +78,7 @@ class ReceptiveField(nn.Module):
         dead=2_049_000,
     ),
 )
-class PraNet(SegmentationModel):
+class PraNet(ReverseAttentionNet):
     """PraNet as released: Res2Net-50, a partial decoder, and three steps of reverse attention.
 
     The last three stages of the encoder are reduced to `width` channels each; the partial decoder makes of
@@ -123,17 +141,8 @@ class PraNet(SegmentationModel):
         )
         self.refinements = nn.ModuleList(map(ReverseAttention, corrections))
 
-    def forward_padded(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
-        return resize(self._predictions(images)[0], images.shape[-2:])
-
-    def outputs_padded(self, images: Tensor) -> Outputs:
-        """Map images to the logits of 1/8 and, auxiliary, of 1/16, 1/32 and the partial decoder."""
-        logits, *auxiliary = (resize(x, images.shape[-2:]) for x in self._predictions(images))
-        return Outputs(logits, tuple(auxiliary))
-
-    def _predictions(self, images: Tensor) -> list[Tensor]:
-        """Return the predictions at their own resolutions, last first."""
+    def predictions(self, images: Tensor) -> list[Tensor]:
+        """Return the logits at 1/8, 1/16 and 1/32, and those of the partial decoder."""
         maps = self.encoder(images)
         reduced = [reduce(x) for reduce, x in zip(self.reductions, maps, strict=True)]
         predictions = [self.decoder(reduced)]
