@@ -62,6 +62,12 @@ def test_our_own_joined_attention_is_not_released():
 
 
 @torch.no_grad()
+def test_an_image_of_one_patch_needs_no_company():
+    model, images = create_model("trans_unet", **SMALL).eval(), torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(model(images[:1]), model(images)[:1])
+
+
+@torch.no_grad()
 def test_position_embeddings_stretch_with_the_image():
     model = create_model("trans_unet", **SMALL).eval()
     model.positions.normal_()

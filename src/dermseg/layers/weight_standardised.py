@@ -38,6 +38,17 @@ class StandardisedConv2d(nn.Conv2d):
         return F.conv2d(x, weight, None, self.stride, self.padding)
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that takes a group of one value as well, which becomes the bias.
+
+    PyTorch's refuses it in evaluation too: one image of at most 16 x 16 pixels would have no logits.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 (with the stride) and 1x1 convolution, each with GroupNorm, added to a shortcut, then ReLU.
 
@@ -55,11 +66,11 @@ class Bottleneck(nn.Module):
         super().__init__()
         inner = made // EXPANSION
         self.conv1 = StandardisedConv2d(given, inner, 1)
-        self.norm1 = nn.GroupNorm(GROUPS, inner, eps=NORM_EPS)
+        self.norm1 = GroupNorm(GROUPS, inner, eps=NORM_EPS)
         self.conv2 = StandardisedConv2d(inner, inner, 3, stride)
-        self.norm2 = nn.GroupNorm(GROUPS, inner, eps=NORM_EPS)
+        self.norm2 = GroupNorm(GROUPS, inner, eps=NORM_EPS)
         self.conv3 = StandardisedConv2d(inner, made, 1)
-        self.norm3 = nn.GroupNorm(GROUPS, made, eps=NORM_EPS)
+        self.norm3 = GroupNorm(GROUPS, made, eps=NORM_EPS)
         self.shortcut = nn.Identity() if given == made else _Shortcut(given, made, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +84,7 @@ class _Shortcut(nn.Module):
     def __init__(self, given: int, made: int, stride: int) -> None:
         super().__init__()
         self.conv = StandardisedConv2d(given, made, 1, stride)
-        self.norm = nn.GroupNorm(made, made, eps=SHORTCUT_EPS)
+        self.norm = GroupNorm(made, made, eps=SHORTCUT_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.norm(self.conv(x))
@@ -91,7 +102,7 @@ class StandardisedResNet(nn.Module):
     def __init__(self, width: int, depths: Sequence[int]) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            StandardisedConv2d(3, width, 7, stride=2), nn.GroupNorm(GROUPS, width, eps=NORM_EPS), nn.ReLU()
+            StandardisedConv2d(3, width, 7, stride=2), GroupNorm(GROUPS, width, eps=NORM_EPS), nn.ReLU()
         )
         self.widths = [width * EXPANSION * 2**stage for stage in range(3)]
         self.stages = nn.ModuleList(
