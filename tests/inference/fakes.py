@@ -35,7 +35,7 @@ def dark_model():
 
 
 def save_dark_model(path: Path, monkeypatch: pytest.MonkeyPatch, notes=None, threshold=0.5) -> Path:
-    info = ModelInfo(2026, "fake", "", "", "", 1)
+    info = ModelInfo("Fake", 2026, "fake", "", "", "", 1)
     monkeypatch.setitem(registry._entries, "dark_pixels", registry._Entry(DarkPixels, {}, info))
     save_model(create_model("dark_pixels"), path, threshold=threshold, notes=notes)
     return path

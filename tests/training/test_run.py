@@ -362,7 +362,7 @@ def test_a_run_may_live_in_a_thread(tiny):
     [
         ({"model": "vm_umet"}, "vm_umet"),
         ({"model_arguments": {"wideness": 8}}, "wideness"),
-        ({"model_arguments": {"width": "broad"}}, "model_arguments do not fit vm_unet"),
+        ({"model_arguments": {"width": "broad"}}, "width must be a whole number"),
         ({"device": "cuda"}, "'cuda' is not available"),
     ],
 )
