@@ -1,11 +1,9 @@
 import re
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from golden import Golden, golden
-from parity import ParityTester
+from residual_unets import OneNameEachParity, ResidualUNetParity
 from tester import ModelTester
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +14,6 @@ from dermseg.models.u_mamba import without_aliases
 
 SMALL = {"widths": (4, 4, 4, 4, 8, 8, 16)}
 ROUNDING = 5e-4  # of the standard deviation
-HEADS = {f"out{level}": f"heads.{5 - level}" for level in range(6)}
 
 
 class TestUMamba(ModelTester):
@@ -28,27 +25,16 @@ class TestUMamba(ModelTester):
 
 
 @pytest.mark.parity
-class TestUMambaParity(ParityTester):
+class TestUMambaParity(ResidualUNetParity):
     name = recording = "u_mamba"
-    outputs: ClassVar[dict[str, int]] = {}
-    taps: ClassVar[dict[str, str]] = HEADS
     tap_precision = ROUNDING
 
 
 @pytest.mark.parity
-class TestUMambaParityUnderOneNameEach(ParityTester):
+class TestUMambaParityUnderOneNameEach(OneNameEachParity):
     name = "u_mamba"
     recording = "u_mamba_canon"
-    outputs: ClassVar[dict[str, int]] = {}
-    taps: ClassVar[dict[str, str]] = HEADS
     tap_precision = ROUNDING
-
-    @pytest.fixture(scope="class")
-    def data(self) -> Golden:
-        data = golden(self.recording)
-        aliases = {name for names in data.facts["aliases"].values() for name in names}
-        entries = [entry for entry in data.facts["state_dict"] if entry[0] not in aliases]
-        return replace(data, facts=data.facts | {"state_dict": entries})
 
 
 @torch.no_grad()

@@ -1,9 +1,7 @@
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from golden import Golden, golden
-from parity import ParityTester
+from residual_unets import OneNameEachParity, ResidualUNetParity
 from tester import ModelTester
 
 from dermseg.errors import ConfigError
@@ -12,7 +10,6 @@ from dermseg.models.registry import create_model
 SMALL = {"widths": (8, 8, 8, 8, 16, 16, 32)}
 ROUNDING = 2e-3
 """Of the standard deviation. The memory enlarges the encoder's rounding: float64 differs by 1.5e-3."""
-HEADS = {f"out{level}": f"heads.{5 - level}" for level in range(6)}
 
 
 class TestXLSTMUNet(ModelTester):
@@ -24,27 +21,16 @@ class TestXLSTMUNet(ModelTester):
 
 
 @pytest.mark.parity
-class TestXLSTMUNetParity(ParityTester):
+class TestXLSTMUNetParity(ResidualUNetParity):
     name = recording = "xlstm_unet"
-    outputs: ClassVar[dict[str, int]] = {}
-    taps: ClassVar[dict[str, str]] = HEADS
     tap_precision = ROUNDING
 
 
 @pytest.mark.parity
-class TestXLSTMUNetParityUnderOneNameEach(ParityTester):
+class TestXLSTMUNetParityUnderOneNameEach(OneNameEachParity):
     name = "xlstm_unet"
     recording = "xlstm_unet_canon"
-    outputs: ClassVar[dict[str, int]] = {}
-    taps: ClassVar[dict[str, str]] = HEADS
     tap_precision = ROUNDING
-
-    @pytest.fixture(scope="class")
-    def data(self) -> Golden:
-        data = golden(self.recording)
-        aliases = {name for names in data.facts["aliases"].values() for name in names}
-        entries = [entry for entry in data.facts["state_dict"] if entry[0] not in aliases]
-        return replace(data, facts=data.facts | {"state_dict": entries})
 
 
 @pytest.mark.parametrize("widths", [(4, 4), (4, 4, 4, 4, 8, 8, 6)])

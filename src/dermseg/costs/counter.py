@@ -58,9 +58,9 @@ def formulas() -> dict[Any, tuple[str, Formula]]:
 
     PyTorch's formulas count two operations per multiply-add.
     """
-    # They define the operators; not at the top, since numba takes a second to import.
+    # Not at the top, since numba takes a second to import.
     import dermseg.ops.slstm.cpu
-    import dermseg.ops.ss2d.cpu  # noqa: F401
+    import dermseg.ops.ss2d.cpu  # noqa: F401 (these register the operators)
 
     table: dict[Any, tuple[str, Formula]] = {
         packet: (PRODUCTS, lambda *args, formula=formula, **kwargs: formula(*args, **kwargs) // 2)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -19,6 +19,9 @@ from dermseg.errors import ConfigError
 from dermseg.files import replacing
 from dermseg.models.base import SegmentationModel
 from dermseg.ops.backend import VARIABLE, wanted
+
+if TYPE_CHECKING:
+    import onnx_ir
 
 Form = Literal["auto", "scan", "chunked"]
 """How scans are written; "auto" chooses by the length of each scan, see `dermseg.ops.ss2d.export`."""
@@ -174,6 +177,7 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
     lengths = iter(_lengths(program, scan))
 
     # Results beyond those that inference uses are for a backward pass: unused, so any value stands for them.
+    # So is `keep`, which is named because the arguments are handed over by the operator's names.
     def add_scan(
         x: Value,
         delta: Value,
@@ -214,9 +218,12 @@ def _number(side: int | torch.SymInt) -> int:
     return side if isinstance(side, int) else int(side.node.hint or 0)
 
 
-def _name_axes(network: Any) -> None:  # noqa: ANN401
+def _name_axes(network: "onnx_ir.Model") -> None:
     """Call the free axes batch, height and width."""
     for value in (*network.graph.inputs, *network.graph.outputs):
+        shape = value.shape
+        if shape is None:
+            raise AssertionError("the exporter states the shape of inputs and outputs")
         for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
-            if not isinstance(value.shape[axis], int):
-                value.shape[axis] = name
+            if not isinstance(shape[axis], int):
+                shape[axis] = name

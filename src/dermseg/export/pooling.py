@@ -29,8 +29,11 @@ def adaptive_average(x: Value, output_size: Sequence[Any]) -> Value:
     return op.MatMul(op.MatMul(rows, x), op.Transpose(columns, perm=[1, 0]))
 
 
-def _weights(size: Value, cells: Any) -> Value:  # noqa: ANN401
-    """Weights of positions in cells (cells, size); cell j is floor(j s / c) to ceil((j + 1) s / c)."""
+def _weights(size: Value, cells: Value) -> Value:
+    """Weights of positions in cells (cells, size); cell j is floor(j s / c) to ceil((j + 1) s / c).
+
+    `cells` is a number, or a tensor that holds one.
+    """
     one = op.Constant(value_ints=[1])
     cells = op.Constant(value_ints=[cells]) if isinstance(cells, int) else op.Reshape(cells, one)
     position, cell = _count(size), op.Unsqueeze(_count(cells), one)

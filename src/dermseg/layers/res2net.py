@@ -57,7 +57,7 @@ class Res2Net(nn.Module):
 
 
 def _create(name: str, depths: Sequence[int], widths: Sequence[int], pretrained: bool) -> Any:  # noqa: ANN401
-    import timm  # takes seconds to import, and is not typed
+    import timm  # takes seconds to import, and is not typed, hence the Any
 
     return timm.create_model(
         name,

@@ -12,7 +12,7 @@ speed.
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -117,7 +117,7 @@ def _total_rule(_typing: Value, lanes: Value) -> Value:
     return lanes.dtype(lanes), generate
 
 
-def _indices(values: Any) -> ir.Constant:  # noqa: ANN401
+def _indices(values: Iterable[int]) -> ir.Constant:
     numbers = list(values)
     return ir.Constant(ir.VectorType(_INDEX, len(numbers)), numbers)
 

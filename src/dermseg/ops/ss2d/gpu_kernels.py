@@ -260,9 +260,8 @@ def scan(
         us = ()
         raws = ()
         outputs = ()
-        for i in tl.static_range(AHEAD):
+        for _i in tl.static_range(AHEAD):
             p = pixel(at, k, height, width)
-            known = present & (first + i < length)
             pixels = pixels + (p,)
             us = us + (tl.load(x + p * channels + channel, mask=present, other=0).to(ACC),)
             raws = raws + (tl.load(delta + p * channels + channel, mask=present, other=0).to(ACC),)
