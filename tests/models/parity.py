@@ -37,11 +37,11 @@ class ParityTester:
     tap_precision: ClassVar[float | None] = None
     """Tolerance of intermediate tensors in units of their standard deviation, for those nearly constant."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def data(self) -> Golden:
         return golden(self.recording)
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def model(self) -> SegmentationModel:
         return create_model(self.name, **self.arguments).eval()
 

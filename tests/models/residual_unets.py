@@ -18,7 +18,7 @@ class ResidualUNetParity(ParityTester):
 class OneNameEachParity(ResidualUNetParity):
     """The same from a checkpoint that holds every tensor once, under its shortest name."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def data(self) -> Golden:
         data = golden(self.recording)
         aliases = {name for names in data.facts["aliases"].values() for name in names}
