@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermseg import __version__
+from dermseg.data.command_line import Layout, data_check, data_prepare, data_synthesize
 from dermseg.errors import ConfigError, DermsegError
 from dermseg.export.command import export
-
-Layout = Literal["auto", "isic2018_task1", "ph2", "folder"]
 
 
 def demo(out: Path = Path("dermseg-demo"), seed: int = 0) -> int:
@@ -124,55 +123,6 @@ def models(patterns: list[str]) -> int:
     from dermseg.models.table import print_models
 
     print_models(patterns)
-    return 0
-
-
-def data_check(path: str, layout: Layout = "auto", masks: Path | None = None) -> int:
-    """List what a data folder holds and name every file that cannot be used.
-
-    Args:
-        path: Folder of a data set.
-        layout: How the folder is laid out.
-        masks: Folder of the masks, where they are not beside the images.
-    """
-    from dermseg.data.commands import check
-
-    return 1 if check(path, layout, masks) else 0
-
-
-def data_prepare(
-    path: str,
-    size: int = 256,
-    layout: Layout = "auto",
-    masks: Path | None = None,
-    cache: Path | None = None,
-) -> int:
-    """Decode a data set once, to a cache at training size that `dermseg train` uses by itself.
-
-    Args:
-        path: Folder of a data set.
-        size: Side of the square images, in pixels.
-        layout: How the folder is laid out.
-        masks: Folder of the masks, where they are not beside the images.
-        cache: Folder of caches, as `dermseg train --cache` takes it; by default in the user's cache folder.
-    """
-    from dermseg.data.commands import prepare
-
-    return 1 if prepare(path, size, layout, masks, cache) else 0
-
-
-def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0) -> int:
-    """Draw synthetic dermoscopic images with exact masks.
-
-    Args:
-        out: Folder that receives images/ and masks/.
-        count: Number of pairs.
-        size: Side of the images, in pixels.
-        seed: The same seed draws the same images.
-    """
-    from dermseg.data.commands import synthesize
-
-    synthesize(out, count, size, seed)
     return 0
 
 
