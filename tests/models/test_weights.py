@@ -114,7 +114,7 @@ def test_pickles_are_refused_with_a_way_out(tmp_path, name):
 
 
 def test_names_and_folders_are_no_files(tmp_path):
-    with pytest.raises(CheckpointError, match=r"vm_unet\.isic2018 does not exist.*no weights are published"):
+    with pytest.raises(CheckpointError, match=r"vm_unet\.isic2018 does not exist.*name of weights that ship"):
         load_model("vm_unet.isic2018")
     with pytest.raises(CheckpointError, match="is a folder"):
         load_model(tmp_path)

@@ -41,6 +41,7 @@ COLUMNS = (
     "box_height",
     "components",
     "mean_probability",
+    "expected_dice",
     "threshold",
     "model",
     "mask",
@@ -60,6 +61,7 @@ class PredictedImage:
     files: OutputFiles
     measurements: Measurements
     threshold: float
+    expected_dice: float | None
     model: str
 
 
@@ -142,7 +144,14 @@ def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> Pred
     image = read_image(source)
     segmentation = predictor.predict(image, printable(source))
     write_outputs(segmentation, image, files)
-    return PredictedImage(source, files, measure(segmentation), segmentation.threshold, segmentation.model)
+    return PredictedImage(
+        source,
+        files,
+        measure(segmentation),
+        segmentation.threshold,
+        segmentation.expected_dice,
+        segmentation.model,
+    )
 
 
 def _reason(error: Exception, source: Path) -> str:
@@ -177,6 +186,7 @@ def _row(image: PredictedImage, folder: Path) -> dict[str, str | int | float | N
         "box_height": box.height if box else None,
         "components": found.components,
         "mean_probability": None if found.mean_probability is None else round(found.mean_probability, 6),
+        "expected_dice": None if image.expected_dice is None else round(image.expected_dice, 4),
         "threshold": image.threshold,
         "model": image.model,
         "mask": printable(os.path.relpath(image.files.mask, folder)),

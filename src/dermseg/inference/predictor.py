@@ -66,12 +66,15 @@ class Predictor:
             )
         native = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
         probability = native[0, 0].sigmoid_().cpu().numpy()
+        mask = probability >= self.threshold
+        estimate = self.model.expected_dice
         return Segmentation(
             probability=probability,
-            mask=probability >= self.threshold,
+            mask=mask,
             source=source,
             model=self.model.name,
             threshold=self.threshold,
+            expected_dice=None if estimate is None else estimate(probability, mask),
         )
 
     def _prepare(self, image: NDArray[np.uint8]) -> Tensor:

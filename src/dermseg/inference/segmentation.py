@@ -20,3 +20,5 @@ class Segmentation:
     """Name of the network."""
     threshold: float
     """Probability from which a pixel counts as lesion."""
+    expected_dice: float | None = None
+    """How good the mask is expected to be, 0 to 1, where the weights say how to estimate it."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
+from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.release import Release
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -78,6 +79,8 @@ class SegmentationModel(nn.Module, ABC):
     preprocessing: Preprocessing
     threshold: float = 0.5
     """Probability from which a pixel is lesion; chosen on validation images, kept with the weights."""
+    expected_dice: ExpectedDice | None = None
+    """Estimates how good an outline is; fitted on validation images, kept with the weights."""
     stride: int = 32
     """Sides of the padded image are multiples of this."""
     passes: int = 1

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dermseg.errors import ConfigError
 from dermseg.layers.downloads import downloading
 from dermseg.models.base import Preprocessing
+from dermseg.models.imagenet import packaged_weights
 from dermseg.models.vm_unet import EncoderMaps
 
 PROBE = 64
@@ -23,7 +24,8 @@ class TimmEncoder(nn.Module):
     Args:
         name: Name of the timm model, such as "tf_efficientnet_lite0".
         widths: Channels of the four maps given out, fine to coarse.
-        pretrained: Download the model's ImageNet weights.
+        pretrained: Start from the model's ImageNet weights: those of an installed package
+            (`dermseg.models.imagenet.PACKAGES`), else downloaded.
 
     Raises:
         ConfigError: If timm has no such model, or its maps are not at 1/4, 1/8, 1/16 and 1/32 of the image,
@@ -46,7 +48,8 @@ class TimmEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> EncoderMaps:
         """Map images (B, 3, H, W), sides multiples of 32, to four maps; stage inputs are not given."""
-        maps = self.backbone(images)
+        # Channels last: convolutions on a CPU are faster so, and what follows wants the maps in that order.
+        maps = self.backbone(images.contiguous(memory_format=torch.channels_last))
         if not self.channels_last:
             maps = [features.permute(0, 2, 3, 1) for features in maps]
         return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
@@ -71,6 +74,10 @@ def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
             f"choose one with {SIDES}"
         )
     if not pretrained:
+        return backbone
+    if (weights := packaged_weights(name)) is not None:
+        unknown = backbone.load_state_dict(weights, strict=False).missing_keys
+        assert all(key.endswith("num_batches_tracked") for key in unknown)
         return backbone
     with downloading(name):
         return _create(name, pretrained=True)

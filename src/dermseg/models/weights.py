@@ -15,7 +15,9 @@ import dermseg
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.files import replacing
 from dermseg.models.base import Preprocessing, SegmentationModel, check_threshold
+from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.registry import create_model, model_arguments
+from dermseg.weights import shipped, weight_file
 
 HEADER = "dermseg"
 """Key of the safetensors metadata under which the JSON description stands."""
@@ -30,6 +32,7 @@ def save_model(
     *,
     threshold: float | None = None,
     notes: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a network to one safetensors file, completely or not at all.
 
@@ -38,6 +41,8 @@ def save_model(
         path: Destination, ending in `.safetensors`.
         threshold: Probability from which a pixel is lesion; by default `model.threshold`.
         notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
+        half: Keep matrices and kernels in half precision, at half the size; they are loaded in full precision.
+            Vectors (biases, gains, statistics) stay as they are.
 
     Raises:
         ConfigError: If the path ends otherwise, the model was not made by `create_model`, the threshold is no
@@ -61,6 +66,7 @@ def save_model(
         "arguments": model_arguments(model.name) | model.arguments,
         "preprocessing": asdict(model.preprocessing),
         "threshold": check_threshold(model.threshold if threshold is None else threshold),
+        "expected_dice": model.expected_dice and asdict(model.expected_dice),
         "dermseg": dermseg.__version__,
         "notes": dict(notes or {}),
     }
@@ -71,23 +77,26 @@ def save_model(
             f"{path}: arguments and notes must be values that JSON can hold: {error}"
         ) from error
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    if half:
+        tensors = {key: _halved(value) for key, value in tensors.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={HEADER: header})
 
 
 def load_model(path: Path | str) -> SegmentationModel:
-    """Rebuild a network from a file that `save_model` wrote.
+    """Rebuild a network from a file that `save_model` wrote, or from weights that ship with the package.
 
     Args:
-        path: The file.
+        path: The file, or a name of `dermseg.weights.shipped()`, such as "default".
 
     Returns:
-        The network on the CPU, in evaluation mode, with its `preprocessing` and `threshold`.
+        The network on the CPU, in evaluation mode, with its `preprocessing`, `threshold` and
+        `expected_dice`.
 
     Raises:
         CheckpointError: If the file is absent, damaged, not one of ours, or does not fit the model it names.
     """
-    path = Path(path)
+    path = weight_file(path)
     _check_path(path)
     description, tensors = _read(path)
     try:
@@ -97,6 +106,8 @@ def load_model(path: Path | str) -> SegmentationModel:
     try:
         preprocessing = Preprocessing(**_tuples(prepared))
         threshold = check_threshold(threshold)
+        expected = description.get("expected_dice")
+        expected_dice = None if expected is None else ExpectedDice(**expected)
         arguments = _arguments(given, len(tensors))
         with torch.device("meta"):  # shapes without memory, which a damaged description could exhaust
             wanted = create_model(name, **arguments).state_dict()
@@ -109,7 +120,12 @@ def load_model(path: Path | str) -> SegmentationModel:
     model.load_state_dict(tensors)
     model.preprocessing = preprocessing
     model.threshold = threshold
+    model.expected_dice = expected_dice
     return model.eval()
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
 
 
 def _check_shapes(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
@@ -138,8 +154,8 @@ def _check_path(path: Path) -> None:
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(
-            f"{path} {kind}; give the path of a .safetensors file written by dermseg "
-            "(no weights are published yet, so there are no names to load them by)"
+            f"{path} {kind}; give the path of a .safetensors file written by dermseg, "
+            f"or the name of weights that ship with it: {', '.join(shipped()) or 'none'}"
         )
 
 

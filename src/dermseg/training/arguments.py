@@ -124,6 +124,10 @@ class TrainArguments:
     scales: tuple[float, ...] = (1.0,)
     """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
+    weight_average: float | None = None
+    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998, say);
+    by default the weights themselves."""
+
     patience: int | None = None
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 
@@ -189,6 +193,8 @@ class TrainArguments:
             raise ConfigError("resume needs the run folder: --resume RUN, or --out RUN --resume")
 
     def _check_optimization(self) -> None:
+        if self.weight_average is not None and not 0 < self.weight_average < 1:
+            raise ConfigError(f"weight_average is {self.weight_average}; it must be above 0 and below 1")
         for name, values in (("betas", self.betas), ("momentum", (self.momentum,))):
             if not all(0 <= value < 1 for value in values):
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")

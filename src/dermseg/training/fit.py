@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dermseg.devices import resolve_device
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.averaging import RunningAverage
 from dermseg.training.checkpoints import AtomicCheckpointIO
 from dermseg.training.feedback_task import Numbered
 from dermseg.training.folder import RunFolder
@@ -46,6 +47,7 @@ def fit(
     """
     a = arguments
     record = EpochRecord(run.path, a, run.history)
+    averaging = [] if a.weight_average is None else [RunningAverage(a.weight_average)]
     pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
         trainer = pl.Trainer(
@@ -55,7 +57,7 @@ def fit(
             max_epochs=a.epochs,
             gradient_clip_val=a.gradient_clip,
             gradient_clip_algorithm=a.gradient_clip_by,
-            callbacks=[record, RunProgress(console, record.history, a.epochs)],
+            callbacks=[*averaging, record, RunProgress(console, record.history, a.epochs)],
             plugins=[AtomicCheckpointIO()],
             logger=False,
             enable_checkpointing=False,

@@ -1,0 +1,1 @@
+"""What is known about shipped weights: measured once, kept as JSON, shown as a model card."""
