@@ -1,0 +1,14 @@
+"""Pictures that show one thing: found by a perceptual hash, confirmed by correlation after alignment."""
+
+from dermseg.data.duplicates.fingerprint import Fingerprint, fingerprint
+from dermseg.data.duplicates.references import References
+from dermseg.data.duplicates.search import Duplicate, near_duplicates, near_duplicates_between
+
+__all__ = [
+    "Duplicate",
+    "Fingerprint",
+    "References",
+    "fingerprint",
+    "near_duplicates",
+    "near_duplicates_between",
+]
