@@ -9,7 +9,7 @@ from torch import Tensor
 from dermseg.ops.mlstm.state import MLSTMState, floor
 
 # Steps per chunk. Work inside a chunk grows with its length, work between chunks with head_dim / length.
-CHUNK = 64
+CHUNK = 128
 
 
 def mlstm(
