@@ -18,8 +18,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermseg import __version__
-from dermseg.data.command_line import Layout, data_check, data_prepare, data_synthesize
-from dermseg.errors import ConfigError, DermsegError
+from dermseg.card.command import card
+from dermseg.data.command_line import (
+    Layout,
+    data_check,
+    data_download,
+    data_list,
+    data_prepare,
+    data_show,
+    data_synthesize,
+    data_verify,
+)
+from dermseg.errors import DermsegError
 from dermseg.export.command import export
 
 
@@ -81,7 +91,7 @@ def evaluate(
 
 def predict(
     paths: list[str],
-    weights: Path | None = None,
+    weights: Path = Path("default"),
     out: Path = Path("predictions"),
     threshold: float | None = None,
     device: str = "auto",
@@ -90,19 +100,18 @@ def predict(
 
     Args:
         paths: Image files, folders (searched with their sub-folders) or glob patterns.
-        weights: A `model.safetensors` written by `dermseg train`.
+        weights: A `model.safetensors` written by `dermseg train`, or the name of weights that ship.
         out: Folder for the results. Results of an earlier run for the same images are replaced.
         threshold: Probability from which a pixel belongs to the lesion; by default the network's own.
         device: cpu, cuda, mps or auto.
     """
-    if weights is None:
-        raise ConfigError(
-            "no weights given. dermseg does not ship weights yet: train a network with "
-            "`dermseg train --data PATH` (or `dermseg demo`), then pass "
-            "--weights RUN/model.safetensors"
-        )
     from dermseg.inference.predict import predict as run
+    from dermseg.weights import DEFAULT, shipped
 
+    if str(weights) == DEFAULT and DEFAULT in shipped():
+        print(
+            "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)", file=sys.stderr
+        )
     report = run(paths, weights, out=out, threshold=threshold, device=device)
     if not report.images:
         return 2
@@ -171,8 +180,16 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("train a network", train),
     "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
     "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
+    "card": ("what the weights that ship can and cannot do", partial(_run, card, "card")),
     "export": ("write a network as one ONNX file", partial(_run, export, "export")),
     "models": ("list the networks, or tell about one", partial(_run, models, "models")),
+    "data list": ("list the data sets of the catalogue", partial(_run, data_list, "data list")),
+    "data show": ("tell all about one of them", partial(_run, data_show, "data show")),
+    "data download": ("fetch one of them", partial(_run, data_download, "data download")),
+    "data verify": (
+        "compare what is there with the catalogue",
+        partial(_run, data_verify, "data verify"),
+    ),
     "data check": (
         "name every file of a data set that cannot be used",
         partial(_run, data_check, "data check"),

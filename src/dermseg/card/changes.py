@@ -142,10 +142,10 @@ CORRUPTIONS: Mapping[str, Graded] = {
 """Changes under which accuracy is expected to fall, by how much is measured."""
 
 INVARIANCES: Mapping[str, Graded] = {
-    "rotate": Graded(turned, (90, 180, 270), "degrees"),
+    "quarter turn": Graded(turned, (90, 180, 270), "degrees"),
     "flip": Graded(mirrored, (1, 2), "1 left to right, 2 top to bottom"),
-    "pad": Graded(padded, (0.1,), "margin, share of the shorter side"),
-    "aspect": Graded(stretched, (0.75, 1.33), "factor of the width"),
+    "margin": Graded(padded, (0.1,), "margin, share of the shorter side"),
+    "stretch": Graded(stretched, (0.75, 1.33), "factor of the width"),
 }
 """Changes that should not matter."""
 

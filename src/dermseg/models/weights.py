@@ -124,6 +124,18 @@ def load_model(path: Path | str) -> SegmentationModel:
     return model.eval()
 
 
+def read_notes(path: Path | str) -> dict[str, Any]:
+    """Return the notes that `save_model` kept beside the weights.
+
+    Raises:
+        CheckpointError: If the file is absent, damaged or not one of ours.
+    """
+    path = weight_file(path)
+    _check_path(path)
+    notes = _read(path)[0].get("notes")
+    return notes if isinstance(notes, dict) else {}
+
+
 def _halved(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
 

@@ -1,0 +1,201 @@
+"""Make the weights that ship as `default`, and the measurements that their card is made from.
+
+    python scripts/train_default.py --isic ISIC_DIR --ph2 PH2_DIR --work RUNS [--stages STAGE ...] [--minutes M]
+
+Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
+The stages, in order:
+
+- holdout: the recipe (configs/default.yaml) on the train side of the frozen split `isic2018-2094`;
+- folds, peer: the recipe, and the peer (scripts/peer_unet.py) under it, on each of five folds;
+- final: the recipe on all pairs but 100, which choose the epoch;
+- fit: size, temperature, threshold and expected Dice, on images that the run did not learn from;
+- evaluate: scores on the test side, or out of fold, and on PH2;
+- effects: Dice under graded changes, and latency;
+- ship: weights, checksum and card into src/dermseg/weights, scores into results/default.
+
+PH2 is never trained on, and chooses nothing.
+"""
+
+import argparse
+import csv
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from dermseg.card.calibrate import calibrate
+from dermseg.card.measure import card_facts, effects
+from dermseg.data.readers import read_collection
+from dermseg.data.splits import Split, k_fold, load_split, save_split
+from dermseg.evaluation.evaluate import evaluate
+from dermseg.files import read_json, write_json
+from dermseg.training.command import parse
+from dermseg.training.run import train
+
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "configs" / "default.yaml"
+FOLDS = 5
+SIZES = (192, 224, 256)
+SIDE_OF_FINAL = 100
+"""Images that choose the epoch of the final run, which learns from all others."""
+ISIC_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
+PH2_TITLE = "PH2, never trained on (whole frames)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything is."""
+
+    isic: Path
+    ph2: Path
+    work: Path
+    minutes: float | None
+    threads: int
+    source: str
+    """Run whose weights ship: holdout or final."""
+
+    @property
+    def weights(self) -> Path:
+        """The fitted file."""
+        return self.work / "default.safetensors"
+
+
+def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
+    """Train one run of the recipe, or continue it."""
+    arguments = parse(["--config", str(RECIPE)])
+    if peer:
+        import peer_unet  # noqa: F401 (registers the network)
+
+        arguments = replace(arguments, model="peer_unet", model_arguments={})
+    arguments = replace(
+        arguments,
+        data=str(plan.isic),
+        split=split,
+        threads=plan.threads,
+        time_budget=plan.minutes,
+        out=plan.work / name,
+        resume=True,
+    )
+    if not train(arguments, Console()).complete:
+        raise SystemExit(f"{name}: the time budget is spent; the same command goes on")
+
+
+def folds(plan: Plan, peer: bool = False) -> None:
+    """Train every fold and score it on the images that it never saw."""
+    kept = load_split("isic2018-2094").origin["kept_together"]
+    identifiers = read_collection(plan.isic).identifiers
+    for split in k_fold(identifiers, folds=FOLDS, validation=0.1, groups=kept, name="isic2018-2094-fold"):
+        path = plan.work / "splits" / f"{split.name}.json"
+        save_split(split, path)
+        name = f"{'peer' if peer else 'ours'}-{split.origin['fold']}"
+        run(plan, name, str(path), peer)
+        weights = plan.work / name / "model.safetensors"
+        score(plan.isic, weights, str(path), plan.work / name / "test")
+
+
+def final(plan: Plan) -> None:
+    """Train on all pairs but those that choose the epoch."""
+    frozen = load_split("isic2018-2094")
+    chosen = frozen.validation[:SIDE_OF_FINAL]
+    others = tuple(name for name in frozen.identifiers if name not in set(chosen))
+    path = plan.work / "splits" / "final.json"
+    save_split(Split("isic2018-2094-all", others, chosen, ()), path)
+    run(plan, "final", str(path))
+
+
+def fit(plan: Plan) -> None:
+    """Fit on the validation images of the run; its test side stays closed."""
+    weights = plan.work / plan.source / "model.safetensors"
+    split = load_split(plan.work / plan.source / "split.json")
+    pairs = read_collection(plan.isic).select(split.validation)
+    calibrate(weights, pairs, plan.weights, SIZES)
+
+
+def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
+    """Score a network, unless its scores are there."""
+    if not (out / "summary.json").exists():
+        evaluate(data, weights=weights, split=split, out=out)
+
+
+def scores(plan: Plan) -> None:
+    """Score the fitted weights on the test side of their split and on PH2."""
+    shutil.rmtree(plan.work / "evaluation", ignore_errors=True)
+    if plan.source == "holdout":
+        score(plan.isic, plan.weights, "isic2018-2094", plan.work / "evaluation" / "isic2018")
+    score(plan.ph2, plan.weights, None, plan.work / "evaluation" / "ph2")
+
+
+def measure(plan: Plan) -> None:
+    """Measure robustness, invariance and latency."""
+    split = load_split("isic2018-2094")
+    pairs = read_collection(plan.isic).select(split.test)
+    write_json(plan.work / "effects.json", effects(plan.weights, pairs, plan.threads))
+
+
+def ship(plan: Plan) -> None:
+    """Put weights, checksum, card and scores into the repository."""
+    folder = ROOT / "src" / "dermseg" / "weights"
+    results = ROOT / "results" / "default"
+    shutil.copyfile(plan.weights, folder / "default.safetensors")
+    for name in ("isic2018", "ph2"):
+        for file in ("per_image.csv", "summary.json"):
+            target = results / name / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(plan.work / "evaluation" / name / file, target)
+    for file in ("config.yaml", "metrics.csv", "curves.png"):
+        shutil.copyfile(plan.work / plan.source / file, results / file)
+    facts = card_facts(
+        plan.weights,
+        "default",
+        {ISIC_TITLE: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
+        read_json(plan.work / "effects.json") or {},
+        {PH2_TITLE: diagnoses(plan.ph2)},
+    )
+    write_json(folder / "default.json", facts)
+    index = read_json(folder / "index.json") or {}
+    write_json(folder / "index.json", index | {"default": {"sha256": facts["file"]["sha256"]}})
+
+
+def diagnoses(ph2: Path) -> dict[str, str]:
+    """Diagnosis of every image of PH2."""
+    with (ph2 / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        return {row["image_id"]: row["diagnosis"] for row in csv.DictReader(file)}
+
+
+STAGES: dict[str, Callable[[Plan], None]] = {
+    "holdout": partial(run, name="holdout", split="isic2018-2094"),
+    "folds": folds,
+    "peer": partial(folds, peer=True),
+    "final": final,
+    "fit": fit,
+    "evaluate": scores,
+    "effects": measure,
+    "ship": ship,
+}
+
+
+def main() -> None:
+    """Run the stages asked for, in their order."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--isic", type=Path, required=True, help="ISIC 2018 Task 1, the 2,094 pairs")
+    parser.add_argument("--ph2", type=Path, required=True, help="PH2")
+    parser.add_argument("--work", type=Path, required=True, help="folder for runs and measurements")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--minutes", type=float, help="time budget of every training")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--source", choices=("holdout", "final"), default="holdout", help="run that ships")
+    options = parser.parse_args()
+    plan = Plan(
+        options.isic, options.ph2, options.work, options.minutes, options.threads, options.source
+    )
+    plan.work.mkdir(parents=True, exist_ok=True)
+    for name, stage in STAGES.items():
+        if name in options.stages:
+            stage(plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The facts of a model card, measured or collected from files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dermseg import __version__
+from dermseg.card.changes import CORRUPTIONS, INVARIANCES
+from dermseg.card.latency import measure_latency
+from dermseg.card.robustness import measure_effects
+from dermseg.card.scores import by_label, by_size, read_rows, summarise
+from dermseg.data.pairs import Pair
+from dermseg.files import read_json
+from dermseg.inference.predictor import Predictor
+from dermseg.models.weights import load_model, read_notes
+
+VERSION = 1
+"""Of the facts' format."""
+
+
+def effects(weights: Path, pairs: Sequence[Pair], threads: int) -> dict[str, Any]:
+    """Measure robustness, invariance and latency of a network, as JSON values.
+
+    Args:
+        weights: Its file.
+        pairs: Images with masks that it did not learn from.
+        threads: Of the latency.
+    """
+    model = load_model(weights)
+    unchanged, changed = measure_effects(Predictor(model), pairs, {**INVARIANCES, **CORRUPTIONS})
+    return {
+        "images": len(pairs),
+        "dice": unchanged,
+        "invariance": [asdict(effect) for effect in changed if effect.change in INVARIANCES],
+        "robustness": [asdict(effect) for effect in changed if effect.change in CORRUPTIONS],
+        "latency": [asdict(latency) for latency in measure_latency(model, threads=threads)],
+    }
+
+
+def card_facts(
+    weights: Path,
+    name: str,
+    evaluations: Mapping[str, Path],
+    measured: Mapping[str, Any],
+    labels: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """Collect everything that a model card shows.
+
+    Args:
+        weights: File that ships.
+        name: Under which it ships.
+        evaluations: Folders that `dermseg evaluate` wrote, by the title of their table.
+        measured: What `effects` returned.
+        labels: For some of these titles, a label of every image, such as its diagnosis.
+    """
+    model = load_model(weights)
+    notes = read_notes(weights)
+    split = notes["split"]
+    return {
+        "version": VERSION,
+        "name": name,
+        "dermseg": __version__,
+        "made": datetime.now(UTC).date().isoformat(),
+        "file": {
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "bytes": weights.stat().st_size,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        },
+        "model": {"name": model.name, "arguments": model.arguments, "size": model.preprocessing.size},
+        "training": {
+            "data": notes["data"],
+            "split": {"name": split["name"], "checksum": split["checksum"]},
+            "images": {side: len(split[side]) for side in ("train", "validation", "test")},
+            **{key: notes[key] for key in ("arguments", "epochs", "best", "seconds", "environment")},
+        },
+        "calibration": notes["calibration"],
+        "scores": [_scores(title, folder, labels.get(title)) for title, folder in evaluations.items()],
+        "effects": dict(measured),
+    }
+
+
+def _scores(title: str, folder: Path, labels: Mapping[str, str] | None) -> dict[str, Any]:
+    rows = read_rows(folder / "per_image.csv")
+    summary = read_json(folder / "summary.json") or {}
+    return {
+        "title": title,
+        "command": summary.get("command"),
+        **summarise(rows),
+        "by_size": by_size(rows),
+        "by_label": by_label(rows, lambda name: labels.get(name, "unknown")) if labels else [],
+        "reliability": read_json(folder / "calibration.json"),
+    }

@@ -1,0 +1,92 @@
+"""Scores for a model card, from the per-image tables that `dermseg evaluate` writes."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dermseg.errors import DataError
+from dermseg.evaluation.metrics import JACCARD_THRESHOLD
+from dermseg.evaluation.statistics import Interval, mean_interval
+
+METRICS = ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
+SIZES = (("below 5 %", 0.0, 0.05), ("5 to 20 %", 0.05, 0.2), ("20 to 50 %", 0.2, 0.5), ("above 50 %", 0.5, 1.01))
+"""Lesion size: name, and bounds of its share of the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Scores of one image."""
+
+    identifier: str
+    height: int
+    width: int
+    values: Mapping[str, float]
+    """Every metric, and the pixel counts tp, fp, fn, tn."""
+
+    @property
+    def lesion_share(self) -> float:
+        """Lesion as a share of the image."""
+        return (self.values["tp"] + self.values["fn"]) / (self.height * self.width)
+
+
+def read_rows(table: Path) -> list[Row]:
+    """Read per_image.csv.
+
+    Raises:
+        DataError: The file is missing, or is not such a table.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            return [_row(line) for line in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{table} is no table of `dermseg evaluate` ({error!r}); evaluate again") from error
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """Per-image means with 95 % intervals, and pooled Dice and IoU, as JSON values."""
+    counts = {name: sum(row.values[name] for row in rows) for name in ("tp", "fp", "fn")}
+    wrong = counts["fp"] + counts["fn"]
+    return {
+        "images": len(rows),
+        "per_image": {name: asdict(_interval(rows, name)) for name in METRICS},
+        "pooled": {
+            "dice": 2 * counts["tp"] / (2 * counts["tp"] + wrong),
+            "iou": counts["tp"] / (counts["tp"] + wrong),
+        },
+        "failures": sum(row.values["iou"] < JACCARD_THRESHOLD for row in rows) / len(rows),
+    }
+
+
+def by_size(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Per-image Dice by the lesion's share of the image."""
+    groups = [(name, [row for row in rows if low <= row.lesion_share < high]) for name, low, high in SIZES]
+    return [_group(name, members) for name, members in groups if members]
+
+
+def by_label(rows: Sequence[Row], label: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Per-image Dice by a label of each image, such as its diagnosis.
+
+    Args:
+        rows: Of all images.
+        label: The label of an identifier.
+    """
+    names = sorted({label(row.identifier) for row in rows})
+    return [_group(name, [row for row in rows if label(row.identifier) == name]) for name in names]
+
+
+def _group(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    return {"group": name, "images": len(rows), "dice": asdict(_interval(rows, "dice"))}
+
+
+def _interval(rows: Sequence[Row], name: str) -> Interval:
+    return mean_interval([row.values[name] for row in rows])
+
+
+def _row(line: Mapping[str, str]) -> Row:
+    values = {key: float(value) for key, value in line.items() if key not in ("identifier", "height", "width")}
+    missing = {*METRICS, "tp", "fp", "fn"} - values.keys()
+    if missing:
+        raise KeyError(", ".join(sorted(missing)))
+    return Row(line["identifier"], int(line["height"]), int(line["width"]), values)

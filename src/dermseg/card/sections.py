@@ -1,0 +1,261 @@
+"""The text and tables of a model card, from its facts; how they are written is elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text cells."""
+
+    titles: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    numeric: tuple[str, ...] = ()
+    """Titles of the columns of numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the card."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figure: str = ""
+    """Name of the drawing that belongs here, a key of `dermseg.card.drawings.DRAWINGS`; empty for none."""
+
+
+def sections(facts: Facts) -> list[Section]:
+    """Lay out the card of some weights.
+
+    Args:
+        facts: As `dermseg.card.measure.card_facts` collects them.
+    """
+    return [
+        _use(facts),
+        _network(facts),
+        _data(facts),
+        _recipe(facts),
+        _scores(facts),
+        *(_details(scores) for scores in facts["scores"]),
+        _robustness(facts),
+        _invariance(facts),
+        _calibration(facts),
+        _expected(facts),
+        _limits(facts),
+    ]
+
+
+def _use(facts: Facts) -> Section:
+    return Section(
+        "What it is for",
+        (
+            "Outlining one pigmented skin lesion in a dermoscopic image: research, annotation that a person "
+            "corrects, and a start for training on other data.",
+            "It is not a medical device. It does not say what a lesion is, and its outline is no basis for a "
+            "diagnosis or a treatment.",
+            f"dermseg predict photo.jpg  (or --weights {facts['name']})",
+        ),
+    )
+
+
+def _network(facts: Facts) -> Section:
+    model, file = facts["model"], facts["file"]
+    latency = [
+        (entry["runtime"], str(entry["size"]), str(entry["threads"]), f"{entry['milliseconds']:.0f}", f"{entry['fastest']:.0f}")
+        for entry in facts["effects"]["latency"]
+    ]
+    arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
+    return Section(
+        "The network",
+        (
+            f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting at "
+            f"{model['size']} px; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in full.",
+            f"SHA-256 {file['sha256']}",
+            "Time for one image, network alone; the machine was shared with other work.",
+        ),
+        (
+            Table(
+                ("runtime", "size", "threads", "median ms", "fastest ms"),
+                latency,
+                ("size", "threads", "median ms", "fastest ms"),
+            ),
+        ),
+    )
+
+
+def _data(facts: Facts) -> Section:
+    training = facts["training"]
+    images = training["images"]
+    return Section(
+        "The images it learned from",
+        (
+            f"{images['train']:,} pairs of ISIC 2018 Task 1, split {training['split']['name']} (checksum "
+            f"{training['split']['checksum'][:12]}); {images['validation']:,} more chose the epoch and what was "
+            f"fitted; {images['test']:,} were left for the test. They are crops of 512 px, whose long side "
+            "was cut, of 2,094 of the 2,594 images: do not set scores beside numbers for full frames.",
+            "PH2 was never trained on and chose nothing.",
+            "Sources disagree on the licence of the ISIC images: the challenge's own folder says CC0, other pages "
+            "CC BY-NC 4.0. The weights therefore are under CC BY-NC 4.0; the program is Apache-2.0.",
+        ),
+    )
+
+
+def _recipe(facts: Facts) -> Section:
+    training = facts["training"]
+    a, machine = training["arguments"], training["environment"]
+    return Section(
+        "How it was trained",
+        (
+            f"{training['epochs']} epochs at {a['size']} px, batch {a['batch_size']}; BCE + Dice; AdamW at "
+            f"{a['learning_rate']:g}, cosine, {a['warmup_epochs']} epoch(s) of warm-up; gradient norm cut at "
+            f"{a['gradient_clip']}; running average of the weights, {a['weight_average']}; augmentation "
+            f"{a['augmentation']}; encoder from ImageNet weights. Best epoch {training['best']['epoch']}.",
+            f"{training['seconds'] / 60:.0f} minutes on {machine["processor"]}, {machine["threads"]} threads, "
+            "shared with other work. Again: python scripts/train_default.py (configs/default.yaml).",
+        ),
+    )
+
+
+def _scores(facts: Facts) -> Section:
+    rows = []
+    for scores in facts["scores"]:
+        mean = scores["per_image"]
+        rows.append(
+            (
+                scores["title"],
+                str(scores["images"]),
+                interval(mean["dice"]),
+                interval(mean["iou"]),
+                interval(mean["threshold_jaccard"]),
+                f"{mean['hd95']['mean']:.1f}",
+                f"{scores['pooled']['dice']:.3f}",
+                f"{scores['pooled']['iou']:.3f}",
+                f"{scores['failures']:.1%}",
+            )
+        )
+    titles = (
+        "images",
+        "n",
+        "per-image Dice",
+        "per-image IoU",
+        "threshold Jaccard (0.65)",
+        "HD95 (px)",
+        "pooled Dice",
+        "pooled IoU",
+        "IoU below 0.65",
+    )
+    return Section(
+        "Scores",
+        (
+            "At native resolution. Per image: the mean over images with its 95 % bootstrap interval. Pooled: "
+            "over the pixels of all images together, so that large lesions weigh more.",
+        ),
+        (Table(titles, rows, titles[1:]),),
+    )
+
+
+def _details(scores: Facts) -> Section:
+    tables = [_groups("lesion's share of the image", scores["by_size"])]
+    if scores["by_label"]:
+        tables.append(_groups("diagnosis", scores["by_label"]))
+    return Section(f"By group: {scores['title']}", (), tuple(tables))
+
+
+def _groups(title: str, groups: Sequence[Facts]) -> Table:
+    rows = [(group["group"], str(group["images"]), interval(group["dice"])) for group in groups]
+    return Table((title, "n", "per-image Dice"), rows, ("n", "per-image Dice"))
+
+
+def _robustness(facts: Facts) -> Section:
+    measured = facts["effects"]
+    return Section(
+        "Robustness",
+        (
+            f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of 384 px and "
+            f"changed; unchanged it is {measured['dice']:.3f}.",
+        ),
+        (_effects(measured["robustness"]),),
+        "robustness",
+    )
+
+
+def _invariance(facts: Facts) -> Section:
+    return Section(
+        "What should not matter",
+        ("The same for changes that keep all there is to see.",),
+        (_effects(facts["effects"]["invariance"]),),
+    )
+
+
+def _effects(measured: Sequence[Facts]) -> Table:
+    rows = [
+        (
+            entry["change"],
+            f"{entry['level']:g} ({entry['meaning']})",
+            f"{entry['dice']:.3f}",
+            f"{entry['difference']:+.4f}",
+            f"{entry['movement']:.4f}",
+        )
+        for entry in measured
+    ]
+    titles = ("change", "level", "per-image Dice", "mean change", "mean size of the change")
+    return Table(titles, rows, titles[2:])
+
+
+def _calibration(facts: Facts) -> Section:
+    fitted = facts["calibration"]
+    tried = ", ".join(f"{dice:.4f} at {size} px" for size, dice in fitted["dice_by_size"].items())
+    return Section(
+        "Calibration",
+        (
+            f"On the {fitted['images']:,} validation images: the size of {fitted['size']} px was chosen (per-image Dice "
+            f"{tried}); the logits are divided by a temperature of {fitted['temperature']:.2f}, which is part of the "
+            f"last layer; a pixel is lesion from a probability of {fitted['threshold']:g}, where the mean per-image Dice is highest.",
+        ),
+        (),
+        "reliability",
+    )
+
+
+def _expected(facts: Facts) -> Section:
+    fitted = facts["calibration"]
+    rows = [(f"{point['share']:.0%}", f"{point['dice']:.3f}") for point in fitted["risk_coverage"][1::2]]
+    line = fitted["expected_dice"]
+    return Section(
+        "Expected Dice",
+        (
+            "For every image the Dice of its outline is estimated from the probability map alone (column "
+            f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On the images that it was "
+            f"fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: the mean Dice of "
+            "the share of images of which most is expected.",
+        ),
+        (Table(("share of images", "per-image Dice"), rows, ("share of images", "per-image Dice")),),
+        "coverage",
+    )
+
+
+def _limits(facts: Facts) -> Section:
+    return Section(
+        "Limits",
+        (
+            "Skin: the training images are mostly of light skin; nothing was measured on dark skin.",
+            "Devices: dermatoscopes of the ISIC archive, and PH2's. Photographs without a dermatoscope, several "
+            "lesions in one image, nails, mucosa and scalp were not measured.",
+            "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a mean Dice "
+            "of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one annotator's style.",
+            "One seed, one run. Five-fold, out-of-fold numbers and the peer trained beside it are owed "
+            "(docs/default-weights.md).",
+            "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one of your data.",
+        ),
+    )
+
+
+def interval(entry: Facts) -> str:
+    """Write a mean with its interval."""
+    if entry["low"] is None:
+        return f"{entry['mean']:.3f}"
+    return f"{entry['mean']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})"
