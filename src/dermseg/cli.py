@@ -110,7 +110,8 @@ def predict(
 
     if str(weights) == DEFAULT and DEFAULT in shipped():
         print(
-            "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)", file=sys.stderr
+            "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)",
+            file=sys.stderr,
         )
     report = run(paths, weights, out=out, threshold=threshold, device=device)
     if not report.images:

@@ -1,6 +1,7 @@
-"""Readers of data set folders: ISIC 2018 Task 1, PH2, and any pair of folders with images and masks."""
+"""Readers of data set folders: ISIC 2016 to 2018, HAM10000, PH2, and any folders with images and masks."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from dermseg.data.images import IMAGE_SUFFIXES
@@ -20,6 +21,22 @@ ISIC2018_PARTS = {
 }
 """Official folders of images and masks, by the side of a split they are meant for."""
 
+ISIC_PARTS = {
+    "isic2016_task1": {
+        side: (f"ISBI2016_ISIC_Part1_{part}_Data", f"ISBI2016_ISIC_Part1_{part}_GroundTruth")
+        for side, part in (("train", "Training"), ("test", "Test"))
+    },
+    "isic2017_task1": {
+        side: (f"ISIC-2017_{part}_Data", f"ISIC-2017_{part}_Part1_GroundTruth")
+        for side, part in (("train", "Training"), ("validation", "Validation"), ("test", "Test_v2"))
+    },
+    "isic2018_task1": ISIC2018_PARTS,
+}
+"""The same for every year of the challenge, by layout."""
+
+HAM_IMAGES = ("HAM10000_images_part_1", "HAM10000_images_part_2")
+HAM_MASKS = "HAM10000_segmentations_lesion_tschandl"
+
 PH2_IMAGES = "PH2 Dataset images"
 
 
@@ -31,8 +48,9 @@ def read_collection(path: Path, layout: str = "auto", masks: Path | None = None)
 
     Args:
         path: Folder of the data set.
-        layout: `isic2018_task1` (official folders; all parts that are there), `ph2` (official folders with
-            BMP files, or flat `images` and `masks`), `folder` (any `images` and `masks`), or `auto`.
+        layout: `isic2016_task1`, `isic2017_task1`, `isic2018_task1` (official folders; all parts that are
+            there), `ham10000` (official folders), `ph2` (official folders with BMP files, or flat `images`
+            and `masks`), `folder` (any `images` and `masks`), or `auto`.
         masks: Folder of the masks; `path` is then the folder of the images itself, and has no layout.
 
     Returns:
@@ -64,10 +82,13 @@ def detect_layout(path: Path) -> str:
     """Name the layout of a data set folder by the folders in it.
 
     Raises:
-        DataError: The folder fits no layout.
+        DataError: The folder fits no layout, or several.
     """
-    if any((path / images).is_dir() for images, _ in ISIC2018_PARTS.values()):
-        return "isic2018_task1"
+    official = _official_layouts(path)
+    if len(official) > 1:
+        raise DataError(f"{path} holds several data sets ({listing(official)}); choose one with --layout.")
+    if official:
+        return official[0]
     nested = ((folder / f"{folder.name}_Dermoscopic_Image").is_dir() for folder in _ph2_folders(path))
     if (path / PH2_IMAGES).is_dir() or any(nested):
         return "ph2"
@@ -97,13 +118,30 @@ def read_folders(images: Path, masks: Path, name: str = "folder") -> Collection:
     return Collection(name, tuple(pairs), tuple(problems))
 
 
-def _read_isic2018(path: Path) -> Collection:
+def _official_layouts(path: Path) -> list[str]:
+    """Name the layouts that the folder has an official folder of images of."""
+    folders = {layout: [images for images, _ in parts.values()] for layout, parts in ISIC_PARTS.items()}
+    folders["ham10000"] = [*HAM_IMAGES]
+    return [layout for layout, names in folders.items() if any((path / name).is_dir() for name in names)]
+
+
+def official_folder(path: Path, name: str) -> Path:
+    """Return a folder of a data set, or the one of its own name in it that some programs unpack to."""
+    return path / name / name if (path / name / name).is_dir() else path / name
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images (or masks) of a folder, without hidden files and superpixel pictures."""
+    return [path for _, path in _identified(folder)]
+
+
+def _read_isic(path: Path, layout: str) -> Collection:
     images: list[tuple[str, Path]] = []
     masks: list[tuple[str, Path]] = []
     problems: list[Problem] = []
     sides: dict[str, str] = {}
-    for side, (image_name, mask_name) in ISIC2018_PARTS.items():
-        image_folder, mask_folder = path / image_name, path / mask_name
+    for side, names in ISIC_PARTS[layout].items():
+        image_folder, mask_folder = (official_folder(path, name) for name in names)
         if image_folder.is_dir() and mask_folder.is_dir():
             found = list(_identified(image_folder))
             images += found
@@ -114,7 +152,14 @@ def _read_isic2018(path: Path) -> Collection:
         elif mask_folder.is_dir():
             problems.append(Problem(mask_folder, f"has no images: {image_folder.name} is not beside it"))
     pairs, unmatched = match(images, masks)
-    return Collection("isic2018_task1", tuple(pairs), (*problems, *unmatched), sides)
+    return Collection(layout, tuple(pairs), (*problems, *unmatched), sides)
+
+
+def _read_ham10000(path: Path) -> Collection:
+    folders = [official_folder(path, name) for name in HAM_IMAGES]
+    images = [found for folder in folders for found in _identified(folder)]
+    pairs, problems = match(images, _identified(official_folder(path, HAM_MASKS), ("_segmentation",)))
+    return Collection("ham10000", tuple(pairs), tuple(problems))
 
 
 def _read_ph2(path: Path) -> Collection:
@@ -143,14 +188,15 @@ def _read_images_and_masks(path: Path) -> Collection:
 
 
 _READERS: dict[str, Callable[[Path], Collection]] = {
-    "isic2018_task1": _read_isic2018,
+    **{layout: partial(_read_isic, layout=layout) for layout in ISIC_PARTS},
+    "ham10000": _read_ham10000,
     "ph2": _read_ph2,
     "folder": _read_images_and_masks,
 }
 
 _EXPECTED = (
-    "Expected sub-folders images and masks, or the official folders of ISIC 2018 Task 1 "
-    f"({', '.join(ISIC2018_PARTS['train'])}) or of PH2 ({PH2_IMAGES})."
+    "Expected sub-folders images and masks, or the official folders of ISIC 2016, 2017 or 2018 "
+    f"(such as {ISIC2018_PARTS['train'][0]}), of HAM10000 ({HAM_IMAGES[0]}) or of PH2 ({PH2_IMAGES})."
 )
 
 
