@@ -6,7 +6,56 @@ Nothing heavy is imported before one runs; `dermseg.cli` lists them.
 from pathlib import Path
 from typing import Literal
 
-Layout = Literal["auto", "isic2018_task1", "ph2", "folder"]
+Layout = Literal["auto", "isic2016_task1", "isic2017_task1", "isic2018_task1", "ham10000", "ph2", "folder"]
+
+
+def data_list() -> int:
+    """List the public data sets that dermseg knows: images, size, licence, and how to get them."""
+    from dermseg.data.catalogue.table import print_catalogue
+
+    print_catalogue()
+    return 0
+
+
+def data_show(name: str) -> int:
+    """Tell all that is known of a data set: files, licence, citation, overlaps with others, how to get it.
+
+    Args:
+        name: A name that `dermseg data list` prints.
+    """
+    from dermseg.data.catalogue.entries import load_entry
+    from dermseg.data.catalogue.table import print_entry
+
+    print_entry(load_entry(name))
+    return 0
+
+
+def data_download(name: str, out: Path | None = None) -> int:
+    """Fetch a data set from its makers, check it and unpack it; run again to go on after an interruption.
+
+    Args:
+        name: A name that `dermseg data list` prints.
+        out: Folder that receives the official folders; by default data/NAME.
+    """
+    from rich.console import Console
+
+    from dermseg.data.catalogue.entries import load_entry
+    from dermseg.data.download import download
+
+    download(load_entry(name), out or Path("data", name), Console(stderr=True))
+    return 0
+
+
+def data_verify(path: Path, name: str | None = None) -> int:
+    """Say which files of a data set of the catalogue are there, missing or damaged.
+
+    Args:
+        path: Folder with official archives or the folders they unpack to, or one archive.
+        name: Which data set it should be; by default the one that fits best.
+    """
+    from dermseg.data.verify import print_verification
+
+    return 0 if print_verification(path, name) else 1
 
 
 def data_check(path: str, layout: Layout = "auto", masks: Path | None = None) -> int:
