@@ -1,0 +1,1 @@
+"""Where the cells of a benchmark run: this machine, a Ray cluster, or a Slurm cluster."""

@@ -1,0 +1,173 @@
+"""What a benchmark consists of: systems, folds and seeds over one data set, kept in benchmark.json."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dermseg.benchmark.systems import System
+from dermseg.data.splits import Split, load_split
+from dermseg.errors import ConfigError, DataError
+from dermseg.files import read_json, write_json
+
+VERSION = 1
+"""Raised when the files of a benchmark change meaning."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images that every system is trained and tested on."""
+
+    name: str
+    sha256: str
+    """Of the sorted identifiers, one a line: the same images, wherever they lie."""
+    images: int
+    folder: str
+    """Where they were when the benchmark ran last."""
+    layout: str
+    masks: str | None
+    """Folder of the masks, where they are not inside the data folder."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One system on one fold with one seed."""
+
+    system: System
+    fold: int
+    """Counted from 1."""
+    seed: int
+    """Counted from 0; of the network's first weights and of the training's draws, not of the folds."""
+
+    @property
+    def name(self) -> str:
+        """Path below `cells`, and what messages call the cell."""
+        return f"{self.system.label}/fold-{self.fold}-seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The grid system x fold x seed, and what all its cells share."""
+
+    name: str
+    systems: tuple[System, ...]
+    epochs: Mapping[str, int]
+    """Of each label, so that nothing has to be worked out to tell how far a cell is."""
+    recipe: str
+    """'common', one protocol for all, or 'own', each network as its authors trained it."""
+    folds: int
+    seeds: int
+    data: Data
+    settings: Mapping[str, Any]
+    """Training arguments of every cell that differ from the recipe."""
+    allow_leak: bool
+    command: str
+    """Words that began the benchmark."""
+    created: str
+
+    def cells(self) -> list[Cell]:
+        """List the cells, fold by fold, so that a benchmark stopped early compares all systems on some."""
+        return [
+            Cell(system, fold, seed)
+            for seed in range(self.seeds)
+            for fold in range(1, self.folds + 1)
+            for system in self.systems
+        ]
+
+    def cell(self, label: str, fold: int, seed: int) -> Cell:
+        """Look a cell up.
+
+        Raises:
+            ConfigError: The grid has no such cell.
+        """
+        for cell in self.cells():
+            if (cell.system.label, cell.fold, cell.seed) == (label, fold, seed):
+                return cell
+        raise ConfigError(f"the benchmark has no cell {label}/fold-{fold}-seed-{seed}")
+
+
+def plan_file(results: Path) -> Path:
+    """Name the file that makes a folder a benchmark."""
+    return results / "benchmark.json"
+
+
+def cell_folder(results: Path, cell: Cell) -> Path:
+    """Name the folder of a cell."""
+    return results / "cells" / cell.name
+
+
+def split_file(results: Path, fold: int) -> Path:
+    """Name the file of a fold's split."""
+    return results / "splits" / f"fold-{fold}.json"
+
+
+def read_split(results: Path, fold: int) -> Split:
+    """Read the split of a fold.
+
+    Raises:
+        DataError: The file is missing or was changed.
+    """
+    return load_split(split_file(results, fold))
+
+
+def write_plan(results: Path, plan: Plan) -> None:
+    """Write benchmark.json."""
+    values = {"version": VERSION, **asdict(plan)}
+    models = [
+        {
+            "label": system.label,
+            "model": system.model,
+            "model_arguments": dict(system.model_arguments),
+            "epochs": plan.epochs[system.label],
+        }
+        for system in plan.systems
+    ]
+    del values["systems"], values["epochs"]
+    write_json(plan_file(results), {**values, "models": models})
+
+
+def read_plan(results: Path) -> Plan:
+    """Read benchmark.json.
+
+    Args:
+        results: Folder of the benchmark.
+
+    Raises:
+        DataError: There is none, or it is damaged or of another version of the package.
+    """
+    path = plan_file(results)
+    if not path.is_file():
+        raise DataError(
+            f"{results} holds no benchmark (it has no {path.name}); "
+            f"`dermseg benchmark run --models ... --data ... --out {results}` starts one"
+        )
+    values = read_json(path)
+    if values is not None and values.get("version") != VERSION:
+        raise DataError(
+            f"{path} is of version {values.get('version')}, this dermseg reads {VERSION}; "
+            "continue it with the dermseg that began it"
+        )
+    try:
+        return _plan(values or {})
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise DataError(
+            f"{path} is damaged ({error!r}); restore it, or begin another benchmark in another folder"
+        ) from error
+
+
+def _plan(values: Mapping[str, Any]) -> Plan:
+    models = values["models"]
+    systems = tuple(System(row["label"], row["model"], dict(row["model_arguments"])) for row in models)
+    return Plan(
+        name=str(values["name"]),
+        systems=systems,
+        epochs={row["label"]: int(row["epochs"]) for row in models},
+        recipe=str(values["recipe"]),
+        folds=int(values["folds"]),
+        seeds=int(values["seeds"]),
+        data=Data(**values["data"]),
+        settings=dict(values["settings"]),
+        allow_leak=bool(values["allow_leak"]),
+        command=str(values["command"]),
+        created=str(values["created"]),
+    )

@@ -1,0 +1,188 @@
+"""Before any cell runs: the plan is made or continued, the folds are drawn, the images are prepared once."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from rich.console import Console
+
+from dermseg.benchmark.arguments import BenchmarkArguments, Request
+from dermseg.benchmark.plan import Data, Plan, plan_file, read_plan, split_file, write_plan
+from dermseg.benchmark.settings import changes_results, system_arguments
+from dermseg.benchmark.sources import Images, draw_folds, read_images
+from dermseg.benchmark.state import now
+from dermseg.benchmark.systems import System, read_systems
+from dermseg.data.building import usable_cores
+from dermseg.data.splits import save_split
+from dermseg.errors import ConfigError, DataError
+from dermseg.models.registry import create_model
+from dermseg.training.arguments import TrainArguments
+
+
+def prepare_benchmark(request: Request, console: Console) -> Plan:
+    """Begin the benchmark that is asked for, or take up the one in its folder, and prepare its images.
+
+    Args:
+        request: What a command asks for.
+        console: Where files that cannot be used are named, and progress is shown.
+
+    Raises:
+        ConfigError: An argument is wrong, or is not that of the benchmark in the folder.
+        DataError: The data cannot be used, or are others than those of the benchmark in the folder.
+    """
+    out = request.arguments.out
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"out: {out} is a file; name a folder")
+    if plan_file(out).exists():
+        plan = _continued(read_plan(out), request)
+    else:
+        plan = _begun(request)
+    arguments = [system_arguments(system, plan.recipe, plan.settings) for system in plan.systems]
+    plan = replace(plan, epochs={s.label: a.epochs for s, a in zip(plan.systems, arguments, strict=True)})
+    images = read_images(plan.data, arguments, console)
+    plan = replace(plan, data=_checked(plan, images))
+    out.mkdir(parents=True, exist_ok=True)
+    # Of several processes that begin one benchmark, the first writes the folds, and the others find them.
+    with FileLock(out / ".lock"):
+        if plan_file(out).exists():
+            plan = _merged(read_plan(out), plan)
+        else:
+            _write_folds(out, plan, images)
+        write_plan(out, plan)
+    return plan
+
+
+def _begun(request: Request) -> Plan:
+    a = request.arguments
+    if not a.models:
+        raise ConfigError(f"{a.out} holds no benchmark yet; to begin one, name its networks with --models")
+    if a.data is None:
+        raise ConfigError(
+            f"{a.out} holds no benchmark yet; to begin one, name the folder of a data set with --data "
+            "(`dermseg data synthesize` draws one)"
+        )
+    systems = read_systems(a.models)
+    settings = dict(a.settings)
+    # Sums depend on the number of threads: it is fixed here, so that every engine computes the same.
+    settings.setdefault("threads", max(1, usable_cores() // max(1, a.workers)))
+    _check_systems(systems, a.recipe, settings)
+    return Plan(
+        name=a.name or Path(a.data).resolve().name,
+        systems=systems,
+        epochs={},
+        recipe=a.recipe,
+        folds=a.folds,
+        seeds=a.seeds,
+        data=_location(a, Data("", "", 0, "", "auto", None)),
+        settings=settings,
+        allow_leak=a.allow_leak,
+        command=shlex.join(["dermseg", "benchmark", "run", *request.words]),
+        created=now(),
+    )
+
+
+def _continued(plan: Plan, request: Request) -> Plan:
+    """Take up a plan: systems and seeds may be added, and what does not change the scores may change."""
+    a, given = request.arguments, request.given
+    for name in ("folds", "recipe", "allow_leak"):
+        if name in given and getattr(a, name) != getattr(plan, name):
+            raise _other(a.out, name, getattr(plan, name), getattr(a, name))
+    if "seeds" in given and a.seeds < plan.seeds:
+        raise _other(a.out, "seeds", plan.seeds, a.seeds)
+    settings = _continued_settings(plan, a)
+    known = {system.label: system for system in plan.systems}
+    added = []
+    for system in read_systems(a.models):
+        if system.label not in known:
+            added.append(system)
+        elif system != known[system.label]:
+            raise _other(a.out, system.label, dict(known[system.label].model_arguments), system.model_arguments)
+    read_systems([{"label": s.label, "model": s.model} for s in (*plan.systems, *added)])
+    _check_systems(added, plan.recipe, settings)
+    return replace(
+        plan,
+        name=a.name or plan.name,
+        systems=(*plan.systems, *added),
+        seeds=max(plan.seeds, a.seeds),
+        data=_location(a, plan.data),
+        settings=settings,
+    )
+
+
+def _continued_settings(plan: Plan, arguments: BenchmarkArguments) -> dict[str, Any]:
+    for name, value in arguments.settings.items():
+        default = getattr(TrainArguments, name, None)
+        if changes_results(name) and value != plan.settings.get(name, default):
+            raise _other(arguments.out, f"settings.{name}", plan.settings.get(name, default), value)
+    return {**plan.settings, **arguments.settings}
+
+
+def _other(out: Path, name: str, there: object, given: object) -> ConfigError:
+    return ConfigError(
+        f"{name} is {given}, but the benchmark in {out} has {there}; leave it out to continue that one (systems "
+        "and seeds may be added), or begin another with --out"
+    )
+
+
+def _location(arguments: BenchmarkArguments, data: Data) -> Data:
+    """Take up where the data lie now, if that is given."""
+    if arguments.data is None:
+        return data
+    folder = str(Path(arguments.data).resolve())
+    masks = None if arguments.masks is None else str(arguments.masks.resolve())
+    return replace(data, folder=folder, layout=arguments.layout, masks=masks)
+
+
+def _check_systems(systems: Iterable[System], recipe: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a mistake now, not when its cell comes up; networks are built without memory."""
+    for system in systems:
+        arguments = system_arguments(system, recipe, settings)
+        plain = {key: value for key, value in arguments.model_arguments.items() if key != "pretrained"}
+        try:
+            with torch.device("meta"):
+                create_model(arguments.model, **plain)
+        except TypeError as error:
+            raise ConfigError(f"model_arguments do not fit {system.label}: {error}") from error
+
+
+def _checked(plan: Plan, images: Images) -> Data:
+    """Describe the images; those of a benchmark that goes on must be the same."""
+    lines = "\n".join(sorted(images.identifiers)).encode("utf-8", "surrogatepass")
+    found = replace(
+        plan.data,
+        name=images.collection.name,
+        sha256=hashlib.sha256(lines).hexdigest(),
+        images=len(images.identifiers),
+    )
+    if plan.data.sha256 not in ("", found.sha256):
+        raise DataError(
+            f"{plan.data.folder} has {found.images:,} usable images that are not the {plan.data.images:,} of "
+            "the benchmark; restore the data, name their folder with --data, or begin another with --out"
+        )
+    return found
+
+
+def _write_folds(out: Path, plan: Plan, images: Images) -> None:
+    validation = plan.settings.get("validation", TrainArguments.validation)
+    folds = draw_folds(images, Path(plan.data.folder), plan.folds, validation, plan.allow_leak)
+    for fold, split in enumerate(folds, start=1):
+        save_split(split, split_file(out, fold))
+
+
+def _merged(there: Plan, plan: Plan) -> Plan:
+    """Add the systems of a plan that another process has written meanwhile."""
+    labels = {system.label for system in plan.systems}
+    others = [system for system in there.systems if system.label not in labels]
+    return replace(
+        plan,
+        systems=(*plan.systems, *others),
+        epochs={**there.epochs, **plan.epochs},
+        seeds=max(plan.seeds, there.seeds),
+        command=there.command,
+        created=there.created,
+    )
