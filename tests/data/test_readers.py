@@ -49,6 +49,59 @@ class TestLayouts:
         assert problem.path.name == "ISIC2018_Task1-2_Test_Input"
         assert "ISIC2018_Task1_Test_GroundTruth" in problem.reason
 
+    @pytest.mark.parametrize(
+        ("layout", "images", "masks", "ending"),
+        [
+            (
+                "isic2016_task1",
+                "ISBI2016_ISIC_Part1_Training_Data",
+                "ISBI2016_ISIC_Part1_Training_GroundTruth",
+                "_Segmentation",
+            ),
+            (
+                "isic2017_task1",
+                "ISIC-2017_Training_Data",
+                "ISIC-2017_Training_Part1_GroundTruth",
+                "_segmentation",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("doubled", [False, True])
+    def test_earlier_years(self, tmp_path, layout, images, masks, ending, doubled):
+        def folder(name: str) -> Path:
+            return tmp_path / name / name if doubled else tmp_path / name
+
+        draw(folder(images) / "ISIC_0000001.jpg")
+        draw(folder(images) / "ISIC_0000001_superpixels.png")
+        draw(folder(masks) / f"ISIC_0000001{ending}.png", mode="L")
+        collection = read_collection(tmp_path)
+        assert (collection.name, collection.identifiers) == (layout, ("ISIC_0000001",))
+        assert collection.sides == {"ISIC_0000001": "train"}
+        assert not collection.problems
+
+    def test_the_test_part_of_2017_is_its_second_version(self, tmp_path):
+        draw(tmp_path / "ISIC-2017_Test_v2_Data" / "ISIC_0000001.jpg")
+        draw(tmp_path / "ISIC-2017_Test_v2_Part1_GroundTruth" / "ISIC_0000001_segmentation.png", mode="L")
+        assert read_collection(tmp_path).sides == {"ISIC_0000001": "test"}
+
+    def test_ham10000_joins_its_two_folders_of_images(self, tmp_path):
+        for part, name in (("1", "ISIC_0024306"), ("2", "ISIC_0029325")):
+            draw(tmp_path / f"HAM10000_images_part_{part}" / f"{name}.jpg")
+            draw(tmp_path / "HAM10000_segmentations_lesion_tschandl" / f"{name}_segmentation.png", mode="P")
+        collection = read_collection(tmp_path)
+        assert (collection.name, collection.identifiers) == ("ham10000", ("ISIC_0024306", "ISIC_0029325"))
+        assert not collection.problems
+
+    def test_several_official_data_sets_in_one_folder_must_be_told_apart(self, tmp_path):
+        draw(tmp_path / "ISIC-2017_Training_Data" / "ISIC_0000001.jpg")
+        draw(tmp_path / "ISIC-2017_Training_Part1_GroundTruth" / "ISIC_0000001_segmentation.png", mode="L")
+        draw(tmp_path / "ISIC2018_Task1-2_Training_Input" / "ISIC_0000002.jpg")
+        with pytest.raises(
+            DataError, match=r"several data sets \(isic2017_task1, isic2018_task1\).*--layout"
+        ):
+            read_collection(tmp_path)
+        assert read_collection(tmp_path, "isic2017_task1").identifiers == ("ISIC_0000001",)
+
     @pytest.mark.parametrize("inside", [False, True])
     def test_ph2_nested(self, tmp_path, inside):
         root = tmp_path / "PH2 Dataset images"
@@ -198,7 +251,9 @@ class TestUnusableFolders:
                 read_collection(path)
 
     def test_unknown_layout(self, folder):
-        with pytest.raises(ConfigError, match=r"'coco'; choose auto, isic2018_task1, ph2, folder"):
+        with pytest.raises(
+            ConfigError, match=r"'coco'; choose auto, isic2016_task1, .*isic2018_task1, ham10000, ph2, folder"
+        ):
             read_collection(folder, "coco")
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

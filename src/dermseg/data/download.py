@@ -84,11 +84,15 @@ def _announce(entry: Entry, out: Path, console: Console) -> None:
 
 def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience | None) -> None:
     """Put one file in place: from what is there, else from its makers."""
-    if is_there(file, out):
-        _say(console, f"{file.name}: there already")
-        return
     archive = out / file.name
     folder = out / file.folder if file.folder else None
+    record = out / RECORDS / f"{file.folder}.json"
+    if is_there(file, out):
+        _say(console, f"{file.name}: there already")
+        if folder is not None and record.exists():
+            # A run that was killed between unpacking and deleting leaves it.
+            archive.unlink(missing_ok=True)
+        return
     if folder is not None and folder.exists():
         raise DataError(
             f"{folder} holds {len(image_files(official_folder(out, folder.name))):,} images instead of "
@@ -100,7 +104,7 @@ def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience |
         else:
             fetch(file, archive, shown, patience)
         if folder is not None:
-            unpack(archive, folder, out / RECORDS / f"{folder.name}.json", shown.unpacked)
+            unpack(archive, folder, record, shown.unpacked)
     if not is_there(file, out):
         raise DataError(f"{archive} lacks some of its {file.images:,} images; fetch it again.")
     if folder is not None:

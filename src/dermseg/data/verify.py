@@ -136,12 +136,15 @@ def _archive(file: RemoteFile, path: Path, report: Report) -> Finding:
 
 def _folder(file: RemoteFile, folder: Path, record: Path, report: Report) -> Finding:
     """Compare a folder with the record of its unpacking; without one, by the number of its images."""
-    count = len(image_files(folder))
+    images = image_files(folder)
+    count = len(images)
     if count != file.images:
         return Finding(folder.name, "wrong", f"holds {count:,} images instead of {file.images:,}")
     recorded = (read_json(record) or {}).get("files")
-    if not isinstance(recorded, dict):
-        empty = [path.name for path in image_files(folder) if path.stat().st_size == 0]
+    if not isinstance(recorded, dict) or any(
+        path.relative_to(folder).as_posix() not in recorded for path in images
+    ):
+        empty = [path.name for path in images if path.stat().st_size == 0]
         if empty:
             return Finding(folder.name, "wrong", f"holds empty files ({listing(empty)}); unpack it again")
         return Finding(
