@@ -53,7 +53,7 @@ def _log_weights(i: Tensor, log_f: Tensor) -> Tensor:
     """
     length = i.shape[-1]
     later = torch.ones(length, length, dtype=torch.bool, device=i.device).triu(1)
-    since = log_f[..., :, None].expand(*log_f.shape, length).masked_fill(~later.mT, 0).cumsum(-2)
+    since = log_f[..., :, None].expand(*log_f.shape, length).tril(-1).cumsum(-2)
     return (since + i[..., None, :]).masked_fill(later, -math.inf)
 
 
