@@ -1,10 +1,15 @@
+"""Random views of a batch: what holds for all of their parts together."""
+
+from dataclasses import replace
+
 import pytest
 import torch
 
-from dermseg.data.augment import Augmentation, _grid, augment, normalize
+from dermseg.data.augment import DEFAULT, NONE, STRONG, augment, normalize
 
-STILL = Augmentation(
-    rotation=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0, hue=0, mirror=False
+GEOMETRY = replace(NONE, mirror=True, rotation=180.0, scale=0.3, shift=0.1, aspect=0.15, elastic=0.02)
+EVERYTHING = replace(
+    STRONG, **dict.fromkeys(["corners", "hair", "bubbles", "ruler", "ink", "blur", "noise", "jpeg"], 1.0)
 )
 
 
@@ -21,52 +26,67 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_shapes_types_and_binary_masks():
-    images, masks = batch()
-    moved, moved_masks = augment(images, masks, seeded())
-    assert (moved.shape, moved.dtype) == (images.shape, torch.uint8)
-    assert (moved_masks.shape, moved_masks.dtype) == (masks.shape, torch.uint8)
-    assert set(moved_masks.unique().tolist()) == {0, 1}
+@pytest.mark.parametrize("augmentation", [DEFAULT, EVERYTHING])
+@pytest.mark.parametrize("size", [(32, 32), (17, 40), (1, 1)])
+def test_shapes_types_and_binary_masks(augmentation, size):
+    images, masks = batch(6, 40)
+    images, masks = images[:, :, : size[0], : size[1]], masks[:, :, : size[0], : size[1]]
+    views, moved = augment(images, masks, seeded(), augmentation)
+    assert (views.shape, views.dtype) == (images.shape, torch.uint8)
+    assert (moved.shape, moved.dtype) == (masks.shape, torch.uint8)
+    assert set(moved.unique().tolist()) <= set(masks.unique().tolist())
+
+
+def test_an_empty_batch_stays_one():
+    images, masks = batch(1)
+    views, moved = augment(images[:0], masks[:0], seeded(), EVERYTHING)
+    assert (len(views), len(moved)) == (0, 0)
 
 
 def test_inputs_are_left_alone():
     images, masks = batch()
     before = images.clone(), masks.clone()
-    augment(images, masks, seeded())
+    augment(images, masks, seeded(), EVERYTHING)
     assert torch.equal(images, before[0])
     assert torch.equal(masks, before[1])
 
 
-def test_reproducible_by_the_generator_alone():
+@pytest.mark.parametrize("augmentation", [DEFAULT, EVERYTHING])
+def test_reproducible_by_the_generator_alone(augmentation):
     images, masks = batch()
-    first = augment(images, masks, seeded(1))
+    first = augment(images, masks, seeded(1), augmentation)
     torch.manual_seed(99)
-    assert all(map(torch.equal, first, augment(images, masks, seeded(1))))
-    assert not torch.equal(first[0], augment(images, masks, seeded(2))[0])
+    assert all(map(torch.equal, first, augment(images, masks, seeded(1), augmentation)))
+    assert not torch.equal(first[0], augment(images, masks, seeded(2), augmentation)[0])
 
 
 def test_drawn_per_image():
     images, masks = batch(8)
-    moved, moved_masks = augment(images[:1].expand(8, -1, -1, -1), masks, seeded())
-    for tensor in (moved, moved_masks):
+    views, moved = augment(images[:1].expand(8, -1, -1, -1), masks, seeded())
+    for tensor in (views, moved):
         assert len({bytes(item.flatten().tolist()) for item in tensor}) == 8
 
 
-def test_an_image_is_changed_alone_as_in_any_batch():
+@pytest.mark.parametrize("augmentation", [DEFAULT, EVERYTHING])
+def test_an_image_is_changed_alone_as_in_any_batch(augmentation):
     images, masks = batch(3)
-    others = images.clone()
-    others[1:] = 7
-    assert torch.equal(augment(images, masks, seeded())[0][0], augment(others, masks, seeded())[0][0])
+    others, other_masks = images.clone(), masks.clone()
+    others[:2], other_masks[:2] = 7, 0
+    expected = augment(images, masks, seeded(), augmentation)
+    results = augment(others, other_masks, seeded(), augmentation)
+    assert all(torch.equal(ours[2], theirs[2]) for ours, theirs in zip(results, expected, strict=True))
+    fewer = augment(images[:1], masks[:1], seeded(), augmentation)
+    assert all(torch.equal(ours[0], theirs[0]) for ours, theirs in zip(fewer, expected, strict=True))
 
 
 def test_nothing_drawn_changes_nothing():
     images, masks = batch()
-    same, same_masks = augment(images, masks, seeded(), STILL)
+    same, same_masks = augment(images, masks, seeded(), NONE)
     assert torch.equal(same_masks, masks)
     assert (same.int() - images.int()).abs().max() <= 1
 
 
-def test_a_draw_of_exactly_zero_shows_the_image(monkeypatch):
+def test_draws_from_the_middle_of_every_range_show_the_image(monkeypatch):
     images, masks = batch()
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, 0.5))
     same, same_masks = augment(images, masks)
@@ -83,27 +103,53 @@ def test_half_precision_around_it_changes_nothing():
 
 def test_mask_moves_with_its_image():
     images, masks = batch(16, 48)
-    geometry = Augmentation(brightness=0, contrast=0, saturation=0, hue=0)
-    moved, moved_masks = augment(images, masks, seeded(), geometry)
-    disc = moved.float().mean(dim=1, keepdim=True) > 105
-    union = (disc | moved_masks.bool()).sum(dim=(1, 2, 3))
-    overlap = (disc & moved_masks.bool()).sum(dim=(1, 2, 3))
+    views, moved = augment(images, masks, seeded(), GEOMETRY)
+    disc = views.float().mean(dim=1, keepdim=True) > 105
+    union = (disc | moved.bool()).sum(dim=(1, 2, 3))
+    overlap = (disc & moved.bool()).sum(dim=(1, 2, 3))
     assert (overlap / union).min() > 0.9
+
+
+def test_all_layers_of_a_mask_move_together():
+    images, masks = batch(8)
+    _, moved = augment(images, torch.cat([masks, 1 - masks, masks], dim=1), seeded(), EVERYTHING)
+    assert torch.equal(moved[:, 0], moved[:, 2])
+    assert torch.equal(moved[:, 0], 1 - moved[:, 1])
 
 
 def test_rotation_covers_all_angles():
     images, masks = batch(400, 16)
     y, x = torch.meshgrid(torch.linspace(-1, 1, 16), torch.linspace(-1, 1, 16), indexing="ij")
-    moved = augment(images, masks, seeded(), Augmentation(shift=0, scale=0))[1][:, 0]
+    moved = augment(images, masks, seeded(), replace(NONE, rotation=180.0))[1][:, 0]
     angles = torch.atan2((moved * y).sum(dim=(1, 2)), (moved * x).sum(dim=(1, 2)))
     assert (torch.histc(angles, 8, -torch.pi, torch.pi) > 20).all()
 
 
-def test_corners_are_reflected_not_black():
-    images = torch.full((8, 3, 32, 32), 200, dtype=torch.uint8)
-    geometry = Augmentation(brightness=0, contrast=0, saturation=0, hue=0)
-    moved, _ = augment(images, torch.zeros(8, 1, 32, 32, dtype=torch.uint8), seeded(), geometry)
-    assert moved.min() >= 199
+def test_scale_shows_crops_and_margins():
+    images, masks = batch(200, 32)
+    moved = augment(images, masks, seeded(), replace(NONE, scale=0.5))[1]
+    areas = moved.float().mean(dim=(1, 2, 3)) / masks[0].float().mean()
+    assert areas.min() < 0.6
+    assert areas.max() > 1.8
+
+
+def test_aspect_stretches_one_axis_against_the_other():
+    images, masks = batch(200, 64)
+    moved = augment(images, masks, seeded(), replace(NONE, aspect=0.5))[1][:, 0]
+    wide, tall = moved.amax(dim=1).sum(dim=1), moved.amax(dim=2).sum(dim=1)
+    ratio = wide / tall
+    assert ratio.min() < 0.75
+    assert ratio.max() > 1.33
+
+
+def test_what_lies_beyond_the_frame_is_skin_not_black_and_no_second_lesion():
+    images, masks = batch(50, 64)
+    images[:] = 200 - 100 * masks
+    far = replace(NONE, rotation=180.0, scale=1.0, shift=0.0)
+    views, moved = augment(images, masks, seeded(), far)
+    assert views.min() >= 99
+    smallest = moved.float().mean(dim=(1, 2, 3)).min() / masks[0].float().mean()
+    assert 0.2 < smallest < 0.5
 
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
@@ -112,9 +158,7 @@ def test_colour_changes_images_and_not_masks(change):
     # Away from 0 and 255, where values are cut off.
     images = images // 2 + 60
     images[:, 0] += 30
-    ranges = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0} | {change: 0.3}
-    still = Augmentation(rotation=0, scale=0, shift=0, mirror=False, **ranges)
-    changed, same = augment(images, masks, seeded(), still)
+    changed, same = augment(images, masks, seeded(), replace(NONE, **{change: 0.3}))
     assert torch.equal(same, masks)
     before, after = images.float(), changed.float()
     grey = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
@@ -131,13 +175,32 @@ def test_colour_changes_images_and_not_masks(change):
         assert torch.allclose(before.mean(dim=1), after.mean(dim=1), atol=8)
 
 
+def test_gamma_bends_the_middle_and_keeps_the_ends():
+    images = torch.tensor([0, 128, 255], dtype=torch.uint8).expand(40, 3, 5, 3).contiguous()
+    views, _ = augment(
+        images, torch.zeros(40, 1, 5, 3, dtype=torch.uint8), seeded(), replace(NONE, gamma=0.5)
+    )
+    assert (views[..., 0] == 0).all()
+    assert (views[..., 2] == 255).all()
+    assert views[..., 1].min() < 105
+    assert views[..., 1].max() > 150
+
+
+@pytest.mark.parametrize(
+    "change", ["vignette", "corners", "hair", "bubbles", "ruler", "ink", "blur", "noise", "jpeg"]
+)
+def test_a_share_of_the_images_is_changed_and_no_mask(change):
+    images, masks = batch(200, 48)
+    images = images // 2 + 60
+    for share, least, most in ((1.0, 160, 200), (0.3, 30, 90), (0.0, 0, 0)):
+        only = replace(NONE, blur_sigma=0.05, **{change: share})
+        views, moved = augment(images, masks, seeded(), only)
+        assert torch.equal(moved, masks)
+        changed = ((views.int() - images.int()).abs() > 1).any(dim=3).any(dim=2).any(dim=1)
+        assert least <= changed.sum() <= most
+
+
 def test_normalize():
     images = torch.tensor([[[[0]], [[255]], [[51]]]], dtype=torch.uint8)
     normalized = normalize(images, (0.5, 0.5, 0.2), (0.5, 0.25, 0.1))
     torch.testing.assert_close(normalized, torch.tensor([[[[-1.0]], [[2.0]], [[0.0]]]]))
-
-
-def test_grid_is_that_of_pytorch():
-    maps = torch.randn(3, 2, 3, generator=seeded())
-    expected = torch.nn.functional.affine_grid(maps, [3, 1, 5, 9], align_corners=False)
-    torch.testing.assert_close(_grid(maps, 5, 9), expected)

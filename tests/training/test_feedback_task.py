@@ -79,7 +79,7 @@ def test_the_mask_moves_with_the_image(tiny, monkeypatch):
 
     monkeypatch.setattr(FANet, "refine", recording)
     monkeypatch.setattr(FANet, "first_masks", lambda _, images: (images[:, :1] > 0.5).to(images.dtype))
-    no_colour = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
-    run(tiny(**FANET, epochs=1, batch_size=2, augmentation=no_colour))
+    moved = {"preset": "none", "mirror": True, "rotation": 180.0, "scale": 0.3, "elastic": 0.02}
+    run(tiny(**FANET, epochs=1, batch_size=2, augmentation=moved))
     agreement = [((images[:, :1] > 0.5) == masks).float().mean().item() for images, masks in pairs]
     assert min(agreement) > 0.9

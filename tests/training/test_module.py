@@ -96,7 +96,7 @@ def test_the_scale_of_one_changes_nothing():
 
 def test_augmentation_takes_its_ranges():
     images, masks = batch()
-    still = task(augmentation={"rotation": 0, "scale": 0, "shift": 0, "mirror": False})
+    still = task(augmentation={"preset": "none", "hue": 0.1})
     _, moved = task().views(images, masks, 0)
     _, unmoved = still.views(images, masks, 0)
     assert torch.equal(unmoved, masks)

@@ -1,9 +1,12 @@
-"""What dermoscopic images show besides skin: hair, rulers, air bubbles in the gel, a vignette.
+"""What dermoscopic images show besides skin: hair, rulers, ink, air bubbles in the gel, a vignette.
 
-Each function takes a float image (side, side, 3) with values in [0, 1] and a generator, and gives a new
-image. Lengths are shares of the side, so a picture looks the same at any size.
+`draw_...` gives the artefact alone, to be laid over any image of its size. `add_...` takes a float image
+(side, side, 3) with values in [0, 1] and a generator, and gives a new image. Lengths are shares of the side,
+so a picture looks the same at any size.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,31 @@ FloatArray = NDArray[np.float32]
 
 _SUPERSAMPLING = 2
 _INK = (0.12, 0.10, 0.10)
+_PENS = ((0.29, 0.20, 0.45), (0.16, 0.25, 0.52), (0.12, 0.12, 0.16))
+"""Colours of surgical markers: violet, blue, black."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlay:
+    """A drawing of one colour."""
+
+    opacity: FloatArray
+    """How much of each pixel it covers, (side, side), in [0, 1]."""
+    colour: FloatArray
+    """Red, green and blue, in [0, 1]."""
+
+    def on(self, image: FloatArray) -> FloatArray:
+        """Lay the drawing over an image (side, side, 3)."""
+        return image + self.opacity[..., None] * (self.colour - image)
 
 
 def add_hair(image: FloatArray, generator: np.random.Generator, count: int) -> FloatArray:
     """Lay `count` hairs over the image: curved, of one colour, most of them in one direction."""
-    side = len(image)
+    return draw_hair(len(image), generator, count).on(image)
+
+
+def draw_hair(side: int, generator: np.random.Generator, count: int) -> Overlay:
+    """Draw `count` hairs, as `add_hair` lays them over an image of this side in pixels."""
     layer = _Layer(side)
     direction = generator.uniform(0, 2 * np.pi)
     thickness = generator.uniform(0.003, 0.007)
@@ -33,12 +56,17 @@ def add_hair(image: FloatArray, generator: np.random.Generator, count: int) -> F
     light = generator.random() < 0.15
     colour = generator.uniform(0.55, 0.8) if light else generator.uniform(0.04, 0.22)
     opacity = generator.uniform(0.4, 0.6) if light else generator.uniform(0.6, 0.95)
-    return _blend(image, layer.coverage() * opacity, colour * np.array([1.0, 0.85, 0.72]))
+    return Overlay(layer.coverage() * opacity, _colour(colour * np.array([1.0, 0.85, 0.72])))
 
 
 def add_ruler(image: FloatArray, generator: np.random.Generator) -> FloatArray:
     """Lay a scale over the image: a line near one edge with a longer mark at every tenth."""
-    layer = _Layer(len(image))
+    return draw_ruler(len(image), generator).on(image)
+
+
+def draw_ruler(side: int, generator: np.random.Generator) -> Overlay:
+    """Draw a scale, as `add_ruler` lays it over an image of this side in pixels."""
+    layer = _Layer(side)
     angle = generator.normal(0, 0.15) + generator.integers(4) * np.pi / 2
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
@@ -51,26 +79,44 @@ def add_ruler(image: FloatArray, generator: np.random.Generator) -> FloatArray:
         foot = start + along * spacing * mark
         length = 0.045 if mark % 10 == 0 else 0.032 if mark % 5 == 0 else 0.02
         layer.line(foot, foot - across * length, 0.004)
-    return _blend(image, layer.coverage() * generator.uniform(0.5, 0.9), np.array(_INK))
+    return Overlay(layer.coverage() * generator.uniform(0.5, 0.9), _colour(np.array(_INK)))
+
+
+def add_ink(image: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Lay strokes of a skin marker over the image, as surgeons put them around a lesion."""
+    return draw_ink(len(image), generator).on(image)
+
+
+def draw_ink(side: int, generator: np.random.Generator) -> Overlay:
+    """Draw strokes, as `add_ink` lays them over an image of this side in pixels."""
+    layer = _Layer(side)
+    thickness = generator.uniform(0.008, 0.02)
+    for _ in range(int(generator.integers(1, 6))):
+        direction = generator.uniform(0, 2 * np.pi)
+        outwards = np.array([np.cos(direction), np.sin(direction)])
+        across = np.array([-outwards[1], outwards[0]])
+        middle = 0.5 + outwards * generator.uniform(0.3, 0.55)
+        half = across * generator.uniform(0.01, 0.15)
+        bend = middle + outwards * generator.normal(0, 0.04)
+        layer.curve(middle - half, bend, middle + half, thickness * generator.uniform(0.7, 1.2))
+    pen = np.array(_PENS[int(generator.integers(len(_PENS)))])
+    return Overlay(layer.coverage() * generator.uniform(0.5, 0.9), _colour(pen))
 
 
 def add_bubbles(image: FloatArray, generator: np.random.Generator, count: int) -> FloatArray:
     """Put `count` air bubbles on the image: rims that are light towards one side and dark away from it."""
-    side = len(image)
     result = image.copy()
-    direction = generator.uniform(0, 2 * np.pi)
-    for _ in range(count):
-        radius = generator.uniform(0.008, 0.035)
-        x, y = generator.uniform(0, 1, 2)
-        strength = generator.uniform(0.15, 0.4)
-        rows, columns = (_window(place, 1.6 * radius, side) for place in (y, x))
-        dy, dx = np.ogrid[rows, columns]
-        dx, dy = (dx + 0.5) / side - x, (dy + 0.5) / side - y
-        distance = np.hypot(dx, dy)
-        rim = np.exp(-(((distance - radius) / (0.22 * radius)) ** 2))
-        facing = (dx * np.cos(direction) + dy * np.sin(direction)) / (distance + 1e-6)
-        result[rows, columns] += (strength * rim * (0.3 + facing))[..., None].astype(np.float32)
+    for rows, columns, light in _bubbles(len(image), generator, count):
+        result[rows, columns] += light[..., None]
     return np.clip(result, 0, 1)
+
+
+def draw_bubbles(side: int, generator: np.random.Generator, count: int) -> FloatArray:
+    """Return the light (side, side), partly negative, that `add_bubbles` adds to an image."""
+    total = np.zeros((side, side), np.float32)
+    for rows, columns, light in _bubbles(side, generator, count):
+        total[rows, columns] += light
+    return total
 
 
 def add_vignette(image: FloatArray, generator: np.random.Generator, hard: bool) -> FloatArray:
@@ -118,9 +164,27 @@ class _Layer:
         self.pen.line((places * scale).ravel().tolist(), fill=255, width=max(1, round(thickness * scale)))
 
 
-def _blend(image: FloatArray, opacity: FloatArray, colour: NDArray[np.float64]) -> FloatArray:
-    ink: FloatArray = colour.astype(np.float32)
-    return image + opacity[..., None] * (ink - image)
+def _bubbles(
+    side: int, generator: np.random.Generator, count: int
+) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """Draw bubbles one by one: rows and columns of a window, and the light added there."""
+    direction = generator.uniform(0, 2 * np.pi)
+    for _ in range(count):
+        radius = generator.uniform(0.008, 0.035)
+        x, y = generator.uniform(0, 1, 2)
+        strength = generator.uniform(0.15, 0.4)
+        rows, columns = (_window(place, 1.6 * radius, side) for place in (y, x))
+        dy, dx = np.ogrid[rows, columns]
+        dx, dy = (dx + 0.5) / side - x, (dy + 0.5) / side - y
+        distance = np.hypot(dx, dy)
+        rim = np.exp(-(((distance - radius) / (0.22 * radius)) ** 2))
+        facing = (dx * np.cos(direction) + dy * np.sin(direction)) / (distance + 1e-6)
+        yield rows, columns, (strength * rim * (0.3 + facing)).astype(np.float32)
+
+
+def _colour(values: NDArray[np.float64]) -> FloatArray:
+    colour: FloatArray = values.astype(np.float32)
+    return colour
 
 
 def _window(place: float, reach: float, side: int) -> slice:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dermseg.data.geometry import Geometry, check_geometry
 from dermseg.errors import ConfigError
 
 RUNTIME = frozenset(
@@ -57,6 +58,14 @@ class TrainArguments:
 
     size: int = 256
     """Side of the square training images, in pixels."""
+
+    geometry: Geometry = "squash"
+    """How an image comes into the square: squash scales its sides apart, fit keeps its aspect and mirrors it
+    to fill the rest, crop takes the square in its middle. Prediction does the same."""
+
+    preprocessing: list[str] = field(default_factory=list)
+    """What is done to an image in the square, in this order: shades_of_grey, hair_removal, e.g.
+    --preprocessing '[hair_removal]'. Prediction does the same."""
 
     batch_size: int = 8
     """Images in a step. A last, smaller batch is left out of the epoch."""
@@ -132,11 +141,12 @@ class TrainArguments:
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 
     augment: bool = True
-    """Flip, rotate, scale and recolour the training images, drawn anew for every image and epoch."""
+    """Move, recolour and soil the training images, drawn anew for every image and epoch; `dermseg data preview`
+    shows how."""
 
     augmentation: dict[str, Any] = field(default_factory=dict)
-    """Ranges of these changes that differ from the defaults in `dermseg.data.augment`, e.g.
-    --augmentation.hue 0"""
+    """What differs from the default of these changes: another preset (--augmentation.preset strong, or none) and
+    fields of `dermseg.data.augment.Augmentation`, e.g. --augmentation.hue 0"""
 
     seed: int = 0
     """Same seed, same machine: same curve. It also holds out the images where no split is given."""
@@ -175,6 +185,7 @@ class TrainArguments:
             "minimum_learning_rate", "warmup_epochs", "weight_decay", "workers", "seed", "test"
         )
         self._check_optimization()
+        check_geometry(self.geometry)
         if not 0 < self.validation < 1:
             raise ConfigError(
                 f"validation is {self.validation}; it is a share between 0 and 1, since the best epoch is "

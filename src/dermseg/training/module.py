@@ -7,9 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from dermseg.data.augment import Augmentation, augment, normalize
+from dermseg.data.augment import augment, create_augmentation, normalize
 from dermseg.data.dataset import CachedPairs
-from dermseg.errors import ConfigError
 from dermseg.losses.deep_supervision import DeepSupervision
 from dermseg.losses.table import create_loss
 from dermseg.models.base import SegmentationModel
@@ -44,10 +43,7 @@ class SegmentationTask(pl.LightningModule):
         self.arguments = arguments
         self.history = History()
         self.loss = create_loss(arguments.loss, arguments.loss_arguments)
-        try:
-            self.augmentation = Augmentation(**arguments.augmentation)
-        except TypeError as error:
-            raise ConfigError(f"augmentation: {error}") from error
+        self.augmentation = create_augmentation(arguments.augmentation)
 
     def begin(self, history: History, pairs: CachedPairs) -> None:  # noqa: ARG002 (others show them)
         """Take up a run where it stands.

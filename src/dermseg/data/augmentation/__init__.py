@@ -1,0 +1,1 @@
+"""The parts of `dermseg.data.augment`, in the order in which a camera meets them: scene, light, sensor."""
