@@ -47,6 +47,10 @@ class References:
         bits = np.unpackbits(self.signs[rows], axis=1).reshape(-1, GRID, GRID)
         return bits.astype(np.float32) * 2 - 1
 
+    def first(self, count: int) -> "References":
+        """Give the first images alone."""
+        return References(self.identifiers[:count], self.hashes[:count], self.signs[:count])
+
     def pack(self) -> dict[str, Any]:
         """Give hashes and signs as JSON values; identifiers are left to whoever stores them."""
         return {

@@ -1,0 +1,135 @@
+"""What `dermseg data split` and `dermseg data splits` do and print."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from dermseg.data.cache import directory_for, prepare
+from dermseg.data.groups import crossing, crossing_lines
+from dermseg.data.pairs import problem_lines
+from dermseg.data.readers import read_collection
+from dermseg.data.splits import SIDES, Split, frozen_splits, hold_out, k_fold, load_split, save_split
+from dermseg.data.splits.gather import gather
+from dermseg.data.splits.protocols import PROTOCOLS, Material, draw_protocol
+from dermseg.errors import ConfigError
+
+SIZE = 256
+"""Side, in pixels, at which images are compared; caches of this size are those of training's default."""
+
+
+def draw(
+    data: Path,
+    out: Path,
+    *,
+    protocol: str | None = None,
+    folds: int | None = None,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    layout: str = "auto",
+    masks: Path | None = None,
+    groups: Path | None = None,
+    cache: Path | None = None,
+) -> list[Path]:
+    """Divide a data set and write the identifier lists, one JSON file for each split.
+
+    Args:
+        data: Folder of the data set.
+        out: Folder for the files.
+        protocol: A key of `PROTOCOLS`; without it, one split is drawn, or as many as `folds`.
+        folds: Number of folds of a cross-validation.
+        validation: Share of the images that choose the epoch, of those not tested where there are folds.
+        test: Share of the images that are tested; of no meaning with `folds`.
+        seed: Another seed draws another division.
+        layout: How the data folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
+        groups: A table that says which images show one lesion or one patient.
+        cache: Folder of prepared caches.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: The data or the table cannot be used.
+        ConfigError: The division is impossible, or both a protocol and folds are asked for.
+    """
+    if protocol is not None and folds is not None:
+        raise ConfigError(f"The protocol {protocol} says how many folds there are; leave folds out.")
+    console = Console(soft_wrap=True)
+    collection = read_collection(data, layout, masks)
+    prepared = prepare(collection.pairs, SIZE, directory_for(data, SIZE, cache), progress=True)
+    for line in problem_lines([*collection.problems, *prepared.problems]):
+        _print(console, f"left out: {line}")
+    material = gather(collection, data, prepared, groups, progress=console.is_terminal)
+    if protocol is not None:
+        splits = draw_protocol(protocol, material, seed)
+    else:
+        splits = _drawn(material, folds, validation, test, seed)
+    together = {name for group in material.groups for name in group.identifiers}
+    _print(
+        console,
+        f"{collection.name}: {len(material.identifiers):,} images, {len(together):,} of them kept together "
+        f"with others ({len(material.groups):,} near-duplicates, lesions or patients)",
+    )
+    files = [out / f"{split.name}.json" for split in splits]
+    for split, file in zip(splits, files, strict=True):
+        save_split(split, file)
+        _describe(console, split, file, material)
+    if splits[0].warning:
+        _print(console, f"warning: {splits[0].warning}", style="yellow")
+    return files
+
+
+def list_named() -> None:
+    """Print the splits that come with the package, and the protocols by which data can be divided."""
+    console = Console(soft_wrap=True)
+    _print(console, "Frozen splits, for dermseg train | evaluate --split NAME:", style="bold")
+    for name in frozen_splits():
+        split = load_split(name)
+        _print(console, f"  {name}: {_sizes(split)}; {split.origin['data']}")
+    _print(
+        console,
+        "\nProtocols, for dermseg data split PATH --protocol NAME or dermseg train --split NAME[:FOLD]:",
+        style="bold",
+    )
+    for name, protocol in PROTOCOLS.items():
+        _print(console, f"  {name}: {protocol.summary}. Source: {protocol.source}")
+        if protocol.warning:
+            _print(console, f"    warning: {protocol.warning}", style="yellow")
+
+
+def _drawn(
+    material: Material, folds: int | None, validation: float, test: float, seed: int
+) -> Sequence[Split]:
+    m = material
+    if folds is None:
+        return [
+            hold_out(
+                m.identifiers,
+                validation=validation,
+                test=test,
+                seed=seed,
+                groups=m.together,
+                strata=m.strata,
+            )
+        ]
+    return k_fold(
+        m.identifiers, folds=folds, validation=validation, seed=seed, groups=m.together, strata=m.strata
+    )
+
+
+def _describe(console: Console, split: Split, file: Path, material: Material) -> None:
+    _print(console, f"{file}: {_sizes(split)}; checksum {split.checksum[:16]}")
+    # Only official parts have any.
+    for line in crossing_lines(crossing(material.groups, split), split):
+        _print(console, f"  warning: on two sides: {line}", style="yellow")
+
+
+def _sizes(split: Split) -> str:
+    return ", ".join(f"{len(getattr(split, side)):,} {side}" for side in SIDES)
+
+
+def _print(console: Console, line: str, style: str | None = None) -> None:
+    """Print as it is: names of files may hold brackets."""
+    console.print(line, style=style, highlight=False, markup=False)
