@@ -8,14 +8,18 @@ import pytest
 from PIL import Image
 
 import dermseg
+from dermseg.data.images import read_image
 from dermseg.data.splits import Split, save_split
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.evaluation import report
+from dermseg.evaluation.calibration import Calibration, draw_reliability, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.metrics import pool, score
 from dermseg.evaluation.results import METRICS
 from dermseg.figures import contact_sheet
 from dermseg.inference.predict import predict
+from dermseg.inference.predictor import Predictor
+from dermseg.models.weights import load_model
 from inference.fakes import disc, save_dark_model, write_lesion
 
 SHAPES = {"a": (60, 80), "b": (120, 90), "c": (64, 64), "d": (31, 47)}
@@ -23,8 +27,9 @@ SHAPES = {"a": (60, 80), "b": (120, 90), "c": (64, 64), "d": (31, 47)}
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    """Leave out the sheets, which take most of an evaluation's time; one test draws them."""
+    """Leave out the pictures, which take most of an evaluation's time; two tests draw them."""
     monkeypatch.setattr(report, "contact_sheet", lambda *_, **__: None)
+    monkeypatch.setattr(report, "draw_reliability", lambda *_: None)
 
 
 def shifted(mask, columns):
@@ -108,6 +113,28 @@ def test_a_network_is_scored_at_native_resolution(tmp_path, data, monkeypatch):
     assert summary["model"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert (summary["model"]["name"], summary["model"]["threshold"]) == ("dark_pixels", 0.4)
     assert summary["trained_on_these"] is None
+
+
+def test_the_calibration_of_a_network_is_that_of_all_its_pixels(
+    tmp_path, data, predictions, monkeypatch, capsys
+):
+    monkeypatch.setattr(report, "draw_reliability", draw_reliability)
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch)
+    evaluate(data, weights=weights, out=tmp_path / "out")
+    predictor, wanted = Predictor(load_model(weights)), Calibration.none()
+    for name, shape in SHAPES.items():
+        probability = predictor.predict(read_image(data / "images" / f"{name}.png")).probability
+        wanted += Calibration.of(probability, shifted(disc(*shape), 3))
+    found = read_calibration(tmp_path / "out" / "calibration.json")
+    assert found.to_json() == wanted.to_json()
+    assert written(tmp_path / "out")[1]["expected_calibration_error"] == found.error
+    assert f"calibration error, pooled pixels, 15 bins: {found.error:.4f}" in capsys.readouterr().out
+    with Image.open(tmp_path / "out" / "reliability.png") as picture:
+        assert min(picture.size) > 200
+    evaluate(data, predictions=predictions[0], out=tmp_path / "masks")
+    assert written(tmp_path / "masks")[1]["expected_calibration_error"] is None
+    assert not (tmp_path / "masks" / "calibration.json").exists()
+    assert "calibration" not in capsys.readouterr().out
 
 
 def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):
@@ -268,8 +295,6 @@ def test_damaged_notes_are_named(tmp_path, data, monkeypatch, names):
 
 
 def test_a_network_that_answers_nonsense_is_an_error_not_a_problem(tmp_path, data, monkeypatch):
-    from dermseg.inference.predictor import Predictor
-
     def nonsense(*_):
         raise CheckpointError("not finite")
 

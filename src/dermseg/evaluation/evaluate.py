@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -17,6 +15,7 @@ from dermseg.data.pairs import Collection, Pair, Problem, identifier_of, reason_
 from dermseg.data.readers import MASK_ENDINGS, read_collection
 from dermseg.data.splits import SIDES, Split, load_split
 from dermseg.errors import ConfigError, DataError
+from dermseg.evaluation.calibration import Calibration
 from dermseg.evaluation.leakage import leaks, refuse_leaks
 from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, refuse_other_report, write_report
@@ -42,7 +41,8 @@ def evaluate(
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
 
     A pair that cannot be scored is named with its reason and does not stop the others. Writes
-    per_image.csv, summary.json, worst.png and gallery.png, and prints the table.
+    per_image.csv, summary.json, worst.png and gallery.png, of a network also calibration.json and
+    reliability.png, and prints the table.
 
     Args:
         data: Folder of a data set with masks.
@@ -92,15 +92,22 @@ def evaluate(
     refuse_other_report(Path(out), provenance)
     require_writable(Path(out))
     images: list[ScoredImage] = []
+    calibration: Calibration | None = None
     progress = Console(stderr=True, quiet=quiet)
     for pair in track(pairs, "Scoring", console=progress):
         try:
-            images.append(_score(pair, source))
+            image, counts = _score(pair, source)
         except DataError as error:
             problems.append(Problem(pair.image, reason_of(error, pair.image)))
+            continue
+        images.append(image)
+        if counts is not None:
+            calibration = counts if calibration is None else calibration + counts
     if not images:
         raise DataError(f"None of the {len(pairs):,} pairs of {data} could be scored. {_first(problems)}")
-    evaluation = Evaluation(tuple(images), tuple(problems), provenance, Path(out), mean_intervals(images))
+    evaluation = Evaluation(
+        tuple(images), tuple(problems), provenance, Path(out), mean_intervals(images), calibration
+    )
     write_report(evaluation, source)
     print_report(evaluation, Console(quiet=quiet))
     return evaluation
@@ -129,16 +136,18 @@ def _select(
     return pairs, named + [Problem(Path(identifier), reason) for identifier in sorted(unnamed)]
 
 
-def _score(pair: Pair, source: MaskSource) -> ScoredImage:
+def _score(pair: Pair, source: MaskSource) -> tuple[ScoredImage, Calibration | None]:
     target = read_mask(pair.mask)
-    prediction: NDArray[np.bool_] = source.mask(pair)
-    if prediction.shape != target.shape:
+    prediction = source.predict(pair)
+    if prediction.mask.shape != target.shape:
         height, width = target.shape
         raise DataError(
             f"{pair.image} has a mask of {width} x {height} pixels, but its prediction is "
-            f"{prediction.shape[1]} x {prediction.shape[0]}; predictions are scored at native size."
+            f"{prediction.mask.shape[1]} x {prediction.mask.shape[0]}; predictions are scored at native size."
         )
-    return ScoredImage(pair, target.shape[0], target.shape[1], score(prediction, target))
+    scores = score(prediction.mask, target)
+    counts = None if prediction.probability is None else Calibration.of(prediction.probability, target)
+    return ScoredImage(pair, target.shape[0], target.shape[1], scores), counts
 
 
 def _first(problems: Sequence[Problem]) -> str:

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from dermseg.data.images import read_image, read_mask
 from dermseg.errors import ConfigError
-from dermseg.evaluation.metrics import JACCARD_THRESHOLD, ImageScores
+from dermseg.evaluation.calibration import BINS, draw_reliability
+from dermseg.evaluation.metrics import ImageScores
 from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
@@ -51,13 +52,16 @@ def refuse_other_report(out: Path, provenance: Mapping[str, Any]) -> None:
 
 
 def write_report(evaluation: Evaluation, source: MaskSource) -> None:
-    """Write per_image.csv, summary.json, worst.png and gallery.png to the folder of an evaluation.
+    """Write the tables and pictures of an evaluation to its folder.
 
     Args:
         evaluation: What was found.
         source: Gives the masks of the few images in the pictures once more; keeping all would fill memory.
     """
     write_text(evaluation.out / "per_image.csv", per_image_csv(evaluation.images))
+    if evaluation.calibration is not None:
+        write_json(evaluation.out / "calibration.json", evaluation.calibration.to_json())
+        draw_reliability(evaluation.calibration, evaluation.out / "reliability.png")
     write_json(evaluation.out / "summary.json", summary(evaluation))
     ranked = evaluation.ranked()
     _sheet(evaluation, ranked[:_SHOWN], source, "worst.png", "The worst by Dice")
@@ -78,14 +82,14 @@ def per_image_csv(images: Sequence[ScoredImage]) -> str:
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Everything a table of results needs, and where it comes from, as JSON values."""
-    failures = sum(image.scores.iou < JACCARD_THRESHOLD for image in evaluation.images)
     return {
         **evaluation.provenance,
         "resolution": "native: every image at the size of its own mask",
         "images": len(evaluation.images),
         "per_image_mean": {name: asdict(interval) for name, interval in evaluation.means.items()},
         "pooled": asdict(evaluation.pooled),
-        "share_below_iou_0.65": failures / len(evaluation.images),
+        "share_below_iou_0.65": evaluation.means["failure"].mean,
+        "expected_calibration_error": evaluation.calibration and evaluation.calibration.error,
         "worst": [printable(image.pair.identifier) for image in evaluation.ranked()[:_SHOWN]],
         "problems": [
             {"path": printable(problem.path), "reason": printable(problem.reason)}
@@ -98,6 +102,9 @@ def print_report(evaluation: Evaluation, console: Console) -> None:
     """Print the table of an evaluation, its worst images and its problems."""
     console.print(_table(evaluation))
     console.print("Intervals are bootstrapped over images. Scores are at native resolution.")
+    if evaluation.calibration is not None:
+        error = evaluation.calibration.error
+        console.print(f"Expected calibration error, pooled pixels, {BINS} bins: {error:.4f}")
     leaked = evaluation.provenance.get("trained_on_these", [])
     if leaked is None:
         console.print("The weights do not say which images they learned from: these may be among them.")
@@ -131,7 +138,7 @@ def _table(evaluation: Evaluation) -> Table:
     pooled = asdict(evaluation.pooled)
     for metric, label in METRICS.items():
         interval = evaluation.means[metric]
-        digits = 1 if metric == "hd95" else 4
+        digits = 1 if metric in ("hd95", "assd") else 4
         ends = (
             "-"
             if interval.low is None or interval.high is None
@@ -157,7 +164,10 @@ def _sheet(
         Tile(
             outlined_thumbnail(
                 read_image(image.pair.image),
-                [(read_mask(image.pair.mask), TARGET_COLOUR), (source.mask(image.pair), PREDICTION_COLOUR)],
+                [
+                    (read_mask(image.pair.mask), TARGET_COLOUR),
+                    (source.predict(image.pair).mask, PREDICTION_COLOUR),
+                ],
             ),
             f"{printable(image.pair.identifier)}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
         )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from dermseg.data.pairs import Pair, Problem
-from dermseg.evaluation.metrics import ImageScores, PooledScores, pool
-from dermseg.evaluation.statistics import Interval, mean_interval
+from dermseg.evaluation.calibration import Calibration
+from dermseg.evaluation.metrics import NSD_TOLERANCE, ImageScores, PooledScores, pool
+from dermseg.evaluation.statistics import MeanInterval, mean_interval
 
 METRICS = {
     "dice": "Dice",
@@ -16,7 +17,10 @@ METRICS = {
     "specificity": "specificity",
     "accuracy": "accuracy",
     "threshold_jaccard": "threshold Jaccard (0.65)",
+    "failure": "failure rate (IoU < 0.65)",
     "hd95": "HD95 (pixels)",
+    "assd": "ASSD (pixels)",
+    "nsd": f"NSD (within {100 * NSD_TOLERANCE:g} % of the diagonal)",
 }
 """Metrics averaged over images, with the names they are printed under."""
 
@@ -43,8 +47,10 @@ class Evaluation:
     """Data set, split, and network or folder of predictions that the scores come from."""
     out: Path
     """Folder of per_image.csv, summary.json and the pictures."""
-    means: dict[str, Interval] = field(default_factory=dict)
+    means: dict[str, MeanInterval] = field(default_factory=dict)
     """Per-image mean and interval of every metric in `METRICS`."""
+    calibration: Calibration | None = None
+    """Of the probabilities of all pixels, where a network gave them."""
 
     @property
     def pooled(self) -> PooledScores:
@@ -56,6 +62,6 @@ class Evaluation:
         return sorted(self.images, key=lambda image: (image.scores.dice, image.pair.identifier))
 
 
-def mean_intervals(images: Sequence[ScoredImage]) -> dict[str, Interval]:
+def mean_intervals(images: Sequence[ScoredImage]) -> dict[str, MeanInterval]:
     """Average every metric in `METRICS` over images, each with its 95 % bootstrap interval."""
     return {name: mean_interval([getattr(image.scores, name) for image in images]) for name in METRICS}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +18,24 @@ from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a source says of one image, at the image's own size."""
+
+    mask: NDArray[np.bool_]
+    """Predicted mask (height, width)."""
+    probability: NDArray[np.float32] | None
+    """Probability of lesion (height, width), or None if the source has masks alone."""
+
+
 class MaskSource(Protocol):
     """Gives the predicted mask of an image."""
 
     provenance: dict[str, Any]
     """What identifies the source in a summary."""
 
-    def mask(self, pair: Pair) -> NDArray[np.bool_]:
-        """Give the predicted mask (height, width) at the image's own size, or raise a DataError."""
+    def predict(self, pair: Pair) -> Prediction:
+        """Give the prediction for the image of a pair, or raise a DataError."""
         ...
 
 
@@ -46,13 +57,15 @@ class NetworkSource:
                 "file": str(weights),
                 "sha256": _sha256(weights),
                 "size": model.preprocessing.size,
+                "geometry": model.preprocessing.geometry,
                 "threshold": self.predictor.threshold,
             }
         }
 
-    def mask(self, pair: Pair) -> NDArray[np.bool_]:
+    def predict(self, pair: Pair) -> Prediction:
         """Predict the image of a pair."""
-        return self.predictor.predict(read_image(pair.image), str(pair.image)).mask
+        found = self.predictor.predict(read_image(pair.image), str(pair.image))
+        return Prediction(found.mask, found.probability)
 
 
 class FolderSource:
@@ -82,7 +95,7 @@ class FolderSource:
         if not self._files:
             raise DataError(f"{folder} holds no image file; give the folder of the predicted masks.")
 
-    def mask(self, pair: Pair) -> NDArray[np.bool_]:
+    def predict(self, pair: Pair) -> Prediction:
         """Read the predicted mask of a pair."""
         files = self._files.get(pair.identifier, [])
         if len(files) != 1:
@@ -91,7 +104,7 @@ class FolderSource:
                 f"{pair.image} needs exactly one predicted mask named {pair.identifier} in {self.folder}; "
                 f"found: {found}."
             )
-        return read_mask(files[0])
+        return Prediction(read_mask(files[0]), None)
 
 
 def _sha256(path: Path) -> str:
