@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +17,14 @@ from dermseg.data.transfer import Patience
 
 Answer = Callable[["Handler", bytes], None]
 
+PIECE = 200
+
 
 class FileServer(ThreadingHTTPServer):
     """Serves `files`; the first answers are those of `script`, the later ones are right.
 
-    `ranges` are the Range headers of the requests so far, None where there was none.
+    After every `PIECE` bytes it pauses for `pace` seconds. `ranges` are the Range headers of the requests
+    so far, None where there was none.
     """
 
     daemon_threads = True
@@ -30,6 +34,7 @@ class FileServer(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.script: list[Answer] = []
         self.ranges: list[str | None] = []
+        self.pace = 0.0
         self.over = threading.Event()
 
     def __enter__(self) -> "FileServer":
@@ -91,7 +96,10 @@ def right(handler: Handler, content: bytes, sent: int | None = None) -> None:
     if start:
         headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
     handler.head(206 if start else 200, **headers)
-    handler.wfile.write(content[start:][:sent])
+    body = content[start:][:sent]
+    for first in range(0, len(body), PIECE):
+        handler.wfile.write(body[first : first + PIECE])
+        time.sleep(handler.server.pace)
 
 
 def breaks_after(sent: int) -> Answer:

@@ -1,6 +1,11 @@
 """A data set arrives where the readers expect it, whatever happens on the way."""
 
 import io
+import random
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,3 +189,38 @@ def test_your_own_images_are_explained(capsys: pytest.CaptureFixture[str]):
 def test_a_name_that_is_not_in_the_catalogue(capsys: pytest.CaptureFixture[str]):
     assert main(["data", "download", "isic2081"]) == 2
     assert "did you mean isic2018" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_again_and_again_ends_with_the_whole_data_set(entry, server, tmp_path):
+    """Kill each run soon after it has changed something on the disk, until one ends by itself."""
+    server.pace = 0.03
+    data = tmp_path / "data"
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\nfrom rich.console import Console\n"
+        "from dermseg.data.catalogue.entries import Entry, RemoteFile\n"
+        "from dermseg.data.download import download\n"
+        f"download({entry!r}, Path({str(data)!r}), Console(stderr=True))"
+    )
+
+    def on_disk() -> set[tuple[Path, int]]:
+        # What vanishes while it is looked at has changed.
+        with suppress(FileNotFoundError):
+            return {(path, path.stat().st_size) for path in data.rglob("*")}
+        return set()
+
+    delays, kills, status_of_the_last = random.Random(0), 0, None
+    while status_of_the_last is None:
+        before = on_disk()
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        while process.poll() is None and on_disk() == before:
+            time.sleep(0.002)
+        time.sleep(0.05 * delays.random())
+        status_of_the_last = process.poll()
+        process.kill()
+        process.wait()
+        kills += status_of_the_last is None
+    assert status_of_the_last == 0
+    assert kills > 5
+    assert sound(data)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermseg.data.images import read_mask
 from dermseg.data.pairs import identifier_of
 from dermseg.data.readers import read_collection, read_folders
 from dermseg.errors import ConfigError, DataError
@@ -91,6 +92,12 @@ class TestLayouts:
         collection = read_collection(tmp_path)
         assert (collection.name, collection.identifiers) == ("ham10000", ("ISIC_0024306", "ISIC_0029325"))
         assert not collection.problems
+
+    def test_masks_of_ham10000_with_an_inverted_palette(self, tmp_path):
+        mask = Image.fromarray(np.array([[0, 1], [1, 1]], np.uint8), "P")
+        mask.putpalette([255, 255, 255, 0, 0, 0])
+        mask.save(tmp_path / "mask.png")
+        assert read_mask(tmp_path / "mask.png").tolist() == [[True, False], [False, False]]
 
     def test_several_official_data_sets_in_one_folder_must_be_told_apart(self, tmp_path):
         draw(tmp_path / "ISIC-2017_Training_Data" / "ISIC_0000001.jpg")

@@ -170,7 +170,7 @@ class TestCommand:
         assert main(["data", "verify", str(there)]) == 1
         told = capsys.readouterr().out
         assert f"missing  {PART}.zip is not there" in told
-        assert f"dermseg data download isic2018 --out {there}" in told
+        assert f"`dermseg data download isic2018 --out {there}`" in told
 
     def test_nothing_known(self, tmp_path, capsys: pytest.CaptureFixture[str]):
         assert main(["data", "verify", str(tmp_path)]) == 2

@@ -55,6 +55,9 @@ def download(entry: Entry, out: Path, console: Console, patience: Patience | Non
         for file in entry.files:
             try:
                 _provide(file, out, console, patience)
+            except KeyboardInterrupt:
+                _say(console, "Interrupted; the same command goes on from here.")
+                raise
             except DataError as error:
                 failures.append(str(error))
                 if isinstance(error, UnreachableError):

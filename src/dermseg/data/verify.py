@@ -204,8 +204,9 @@ def print_verification(path: Path, name: str | None) -> bool:
     lines = [f"{verification.entry.name}: {verification.entry.title}"]
     lines += [f"  {finding.state:<8} {finding.name} {finding.detail}" for finding in verification.findings]
     if not verification.complete:
-        missing = any(finding.state == "missing" for finding in verification.findings)
-        hint = f"`dermseg data download {verification.entry.name} --out {path}` fetches what is missing."
-        lines.append(hint if missing and path.is_dir() else "Replace what is wrong.")
+        again = (
+            f"Move away what is wrong, then `dermseg data download {verification.entry.name} --out {path}`."
+        )
+        lines.append(again if verification.entry.files and path.is_dir() else "Replace what is wrong.")
     Console(soft_wrap=True).print("\n".join(lines), highlight=False, markup=False)
     return verification.complete

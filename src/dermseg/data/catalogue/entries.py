@@ -112,12 +112,13 @@ def load_entry(name: str) -> Entry:
         close = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ConfigError(f"no data set {name!r} in the catalogue; {hint}There are: {', '.join(NAMES)}.")
-    facts: dict[str, Any] = _yaml(name)
+    optional: dict[str, Any] = {"licence_note": "", "about_bytes": None, "checksums_from": "", "files": []}
+    facts = {"name": name, **optional, **_yaml(name)}
     mirrors = facts.pop("mirrors", [])
-    files = tuple(_file(file, mirrors) for file in facts.pop("files", []))
-    several = {key: tuple(facts.pop(key, ())) for key in ("citation", "by_hand", "notes", "unconfirmed")}
-    optional = {"licence_note": "", "about_bytes": None, "checksums_from": ""}
-    return Entry(name=name, files=files, **several, **{**optional, **facts})
+    facts["files"] = tuple(_file(file, mirrors) for file in facts["files"])
+    for several in ("citation", "by_hand", "notes", "unconfirmed"):
+        facts[several] = tuple(facts.get(several, ()))
+    return Entry(**facts)
 
 
 def entries() -> tuple[Entry, ...]:

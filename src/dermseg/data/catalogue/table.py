@@ -29,14 +29,11 @@ def print_catalogue() -> None:
         "size",
         "licence",
         "access",
-        "what",
         caption="`dermseg data show NAME` tells all, `dermseg data download NAME` fetches it.",
     )
     for entry in entries():
         count = f"{entry.pairs:,}" if entry.pairs else UNKNOWN
-        table.add_row(
-            entry.name, count, count, size_of(entry), entry.licence, ACCESS[entry.access], entry.title
-        )
+        table.add_row(entry.name, count, count, size_of(entry), entry.licence, ACCESS[entry.access])
     for column in table.columns[1:4]:
         column.justify, column.no_wrap = "right", True
     table.columns[0].no_wrap = True
@@ -65,7 +62,8 @@ def size_of(entry: Entry) -> str:
     if entry.size is None:
         return UNKNOWN
     exact = all(file.size is not None for file in entry.files)
-    return decimal(entry.size) if exact else f"about {decimal(entry.size)}"
+    size = decimal(entry.size).replace(".0 ", " ")
+    return size if exact else f"about {size}"
 
 
 def by_hand(entry: Entry, files: Sequence[RemoteFile], out: Path) -> str:
@@ -122,7 +120,7 @@ def _facts(entry: Entry) -> dict[str, list[str]]:
 
 
 def _file_line(file: RemoteFile) -> str:
-    size = f"{file.size:,} bytes" if file.size is not None else "size not public"
+    size = f"{file.size:,} bytes" if file.size is not None else "exact size unknown"
     return f"{file.name} ({size}, {file.checksum or 'no public checksum'})"
 
 
