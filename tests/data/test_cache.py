@@ -4,7 +4,6 @@ import pickle
 import subprocess
 import sys
 import textwrap
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +12,61 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermseg.data import building
+from dermseg.data import building, decoding, storage
 from dermseg.data import cache as module
-from dermseg.data.cache import directory_for, prepare
+from dermseg.data.cache import directory_for, outdated, prepare
+from dermseg.data.geometry import place
 from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
 from dermseg.data.pairs import Pair
-from dermseg.errors import DataError
+from dermseg.errors import ConfigError, DataError
 
 SIZE = 16
+
+KILLED = textwrap.dedent(
+    """
+    # Builds the same cache again and again, each time in a process that is killed a few lines of code later
+    # than the one before, until one comes through. Lines are those of the modules that write.
+    import os, pickle, signal, sys
+    from pathlib import Path
+    from dermseg import files
+    from dermseg.data import building, cache, storage
+
+    traced = {module.__file__ for module in (building, cache, files, storage)}
+    pairs = pickle.loads(Path(sys.argv[1]).read_bytes())
+
+    def build_until(limit, directory):
+        left = limit
+
+        def trace(frame, event, _):
+            nonlocal left
+            if frame.f_code.co_filename not in traced:
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        cache.prepare(pairs, 16, directory, workers=1)
+        os._exit(0)
+
+    folder = Path(sys.argv[2])
+    folder.mkdir()
+    through = False
+    number = 0
+    while not through:
+        # In a folder of its own, and in one that goes on from kill to kill.
+        for directory in (folder / "again", folder / f"{number:03}"):
+            child = os.fork()
+            if child == 0:
+                build_until(1 + 31 * number, directory)
+            _, status = os.waitpid(child, 0)
+            through = status == 0
+            assert through or os.WTERMSIG(status) == signal.SIGKILL
+        number += 1
+    """
+)
 
 
 def make_pairs(folder: Path, count: int) -> list[Pair]:
@@ -44,10 +90,6 @@ def find(directory: Path, name: str) -> Path:
     return path
 
 
-def journaled(directory: Path) -> bool:
-    return any(path.stat().st_size for path in directory.glob("*/building.jsonl"))
-
-
 @pytest.fixture
 def pairs(tmp_path):
     return make_pairs(tmp_path / "data", 7)
@@ -57,25 +99,29 @@ def pairs(tmp_path):
 def decoded(monkeypatch):
     """Identifiers in the order in which their pairs were decoded."""
     names: list[str] = []
-    decode = building._decode
+    decode = decoding._decode
 
-    def counted(pair: Pair, size: int):
+    def counted(pair: Pair, *arguments):
         names.append(pair.identifier)
-        return decode(pair, size)
+        return decode(pair, *arguments)
 
-    monkeypatch.setattr(building, "_decode", counted)
+    monkeypatch.setattr(decoding, "_decode", counted)
     return names
 
 
-def test_rows_are_what_inference_makes_of_the_files(tmp_path, pairs):
-    cache = prepare(pairs, SIZE, tmp_path / "cache")
+@pytest.mark.parametrize("geometry", ["squash", "fit", "crop"])
+def test_rows_are_what_inference_makes_of_the_files(tmp_path, pairs, geometry):
+    cache = prepare(pairs, SIZE, tmp_path / "cache", geometry=geometry)
     assert cache.identifiers == tuple(pair.identifier for pair in pairs)
     assert cache.original_sizes == tuple((20 + index, 30) for index in range(7))
     assert cache.images.shape == (7, SIZE, SIZE, 3)
+    assert cache.masks.shape == (7, SIZE, SIZE)
     assert cache.images.dtype == cache.masks.dtype == np.uint8
+    np.testing.assert_array_equal(cache.planes[3].transpose(1, 2, 0), cache.images[3])
     for row, pair in enumerate(pairs):
-        np.testing.assert_array_equal(cache.images[row], resize_image(read_image(pair.image), SIZE))
-        np.testing.assert_array_equal(cache.masks[row], resize_mask(read_mask(pair.mask), SIZE))
+        np.testing.assert_array_equal(cache.images[row], resize_image(read_image(pair.image), SIZE, geometry))
+        np.testing.assert_array_equal(cache.masks[row], resize_mask(read_mask(pair.mask), SIZE, geometry))
+        assert cache.areas[row] == place(20 + row, 30, SIZE, geometry).target
 
 
 def test_broken_files_are_named_and_left_out(tmp_path, pairs):
@@ -126,13 +172,14 @@ class TestReuse:
         prepare(pairs, SIZE, tmp_path / "cache")
         assert len(decoded) == 14
 
-    @pytest.mark.parametrize("change", ["size", "pairs", "version"])
+    @pytest.mark.parametrize("change", ["size", "pairs", "version", "geometry"])
     def test_other_contents_are_built_anew(self, tmp_path, pairs, decoded, change, monkeypatch):
         prepare(pairs, SIZE, tmp_path / "cache")
         if change == "version":
             monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
         size, chosen = (SIZE * 2 if change == "size" else SIZE), (pairs[::-1] if change == "pairs" else pairs)
-        cache = prepare(chosen, size, tmp_path / "cache")
+        geometry = "fit" if change == "geometry" else "squash"
+        cache = prepare(chosen, size, tmp_path / "cache", geometry=geometry)
         assert len(decoded) == 14
         assert cache.identifiers == tuple(pair.identifier for pair in chosen)
         assert cache.images.shape == (7, size, size, 3)
@@ -156,10 +203,20 @@ class TestReuse:
         prepare(relative, SIZE, tmp_path / "cache")
         assert len(decoded) == 7
 
-    def test_damaged_index_is_built_anew(self, tmp_path, pairs):
+    @pytest.mark.parametrize("damage", ["torn", "no entries", "wrong entries", "other pixels"])
+    def test_damaged_index_is_built_anew(self, tmp_path, pairs, decoded, damage):
         prepare(pairs, SIZE, tmp_path / "cache")
-        find(tmp_path / "cache", "index.json").write_text("{")
+        path = find(tmp_path / "cache", "index.json")
+        index = json.loads(path.read_text())
+        if damage == "no entries":
+            del index["entries"]
+        elif damage == "wrong entries":
+            index["entries"][0] = {"identifier": "p0", "height": "high"}
+        else:
+            index["entries"][0]["digest"] = "0"
+        path.write_text("{" if damage == "torn" else json.dumps(index))
         assert len(prepare(pairs, SIZE, tmp_path / "cache").identifiers) == 7
+        assert len(decoded) == 14
 
     @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
     def test_damaged_pixels_are_built_anew(self, tmp_path, pairs, name):
@@ -167,6 +224,30 @@ class TestReuse:
         with find(tmp_path / "cache", name).open("r+b") as file:
             file.truncate(500)
         np.testing.assert_array_equal(prepare(pairs, SIZE, tmp_path / "cache").images, expected)
+
+    @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
+    def test_changed_pixels_are_found_on_request(self, tmp_path, pairs, decoded, name):
+        expected = prepare(pairs, SIZE, tmp_path / "cache")
+        path = find(tmp_path / "cache", name)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        decoded.clear()
+        prepare(pairs, SIZE, tmp_path / "cache")
+        assert not decoded
+        cache = prepare(pairs, SIZE, tmp_path / "cache", verify=True)
+        assert len(decoded) == 7
+        assert cache == expected
+        assert path.read_bytes() == whole
+        prepare(pairs, SIZE, tmp_path / "cache", verify=True)
+        assert len(decoded) == 7
+
+    def test_outdated_caches_are_found(self, tmp_path, pairs):
+        first = prepare(pairs, SIZE, tmp_path / "cache")
+        prepare(pairs, SIZE, tmp_path / "cache", geometry="fit")
+        assert outdated(first) == []
+        os.utime(pairs[0].mask, (1, 1))
+        second = prepare(pairs, SIZE, tmp_path / "cache")
+        assert outdated(second) == [first.directory]
 
 
 class TestInterruption:
@@ -210,14 +291,19 @@ class TestInterruption:
         np.testing.assert_array_equal(cache.images, expected.images)
         np.testing.assert_array_equal(cache.masks, expected.masks)
 
-    def test_lost_pixels_begin_again(self, tmp_path, pairs, decoded, monkeypatch):
+    @pytest.mark.parametrize(("size", "kept"), [(200, 2), (130, 0)])
+    def test_lost_pixels_are_decoded_again(self, tmp_path, pairs, decoded, monkeypatch, size, kept):
         """After a power failure the journal may have reached the disk when the pixels had not."""
+        expected = prepare(pairs, SIZE, tmp_path / "whole")
         self.interrupt(tmp_path / "cache", pairs, monkeypatch, 3)
         with find(tmp_path / "cache", "masks.npy").open("r+b") as file:
-            file.truncate(200)
+            file.truncate(size)
+            file.truncate(1000)
         decoded.clear()
-        prepare(pairs, SIZE, tmp_path / "cache")
-        assert len(decoded) == 7
+        cache = prepare(pairs, SIZE, tmp_path / "cache")
+        assert len(decoded) == 7 - kept
+        assert cache.checksum == expected.checksum
+        np.testing.assert_array_equal(cache.masks, expected.masks)
 
     def test_other_files_begin_for_themselves(self, tmp_path, pairs, decoded, monkeypatch):
         self.interrupt(tmp_path / "cache", pairs, monkeypatch, 3)
@@ -225,29 +311,28 @@ class TestInterruption:
         prepare(pairs[1:], SIZE, tmp_path / "cache")
         assert len(decoded) == 6
 
-    def test_killed_process(self, tmp_path, pairs):
-        """A process killed without notice leaves no cache that looks complete, and no lock."""
-        script = textwrap.dedent(
-            """
-            import pickle, sys, time
-            from pathlib import Path
-            from dermseg.data import building, cache
-            decode = building._decode
-            building._decode = lambda pair, size: (time.sleep(0.3), decode(pair, size))[1]
-            cache.prepare(pickle.loads(Path(sys.argv[1]).read_bytes()), 16, Path(sys.argv[2]), workers=1)
-            """
-        )
+    def test_kill_at_any_point_loses_nothing(self, tmp_path, pairs, decoded):
+        """Killed anywhere in its own code, a build leaves no false cache, and the next one goes on."""
+        pairs[2].image.write_bytes(b"")
+        expected = prepare(pairs, SIZE, tmp_path / "whole")
         (tmp_path / "pairs").write_bytes(pickle.dumps(pairs))
-        directory = tmp_path / "cache"
-        process = subprocess.Popen([sys.executable, "-c", script, tmp_path / "pairs", directory])
-        deadline = time.monotonic() + 30
-        while not journaled(directory) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-        assert journaled(directory)
-        assert not list(directory.glob("*/index.json"))
-        assert len(prepare(pairs, SIZE, directory).identifiers) == 7
+        subprocess.run([sys.executable, "-c", KILLED, tmp_path / "pairs", tmp_path / "killed"], check=True)
+        directories = sorted((tmp_path / "killed").iterdir())
+        assert len(directories) > 12
+        found = set()
+        for directory in directories:
+            journals = list(directory.glob("*/building.jsonl"))
+            done = sum(journal.read_bytes().count(b"\n") for journal in journals)
+            complete = any(directory.glob("*/index.json"))
+            found.add((done, complete))
+            decoded.clear()
+            cache = prepare(pairs, SIZE, directory, verify=True)
+            assert len(decoded) == (0 if complete else 7 - done)
+            assert (cache.checksum, cache.problems) == (expected.checksum, expected.problems)
+            np.testing.assert_array_equal(cache.images, expected.images)
+            np.testing.assert_array_equal(cache.masks, expected.masks)
+        assert len({done for done, complete in found if not complete}) >= 5
+        assert any(complete for _, complete in found)
 
 
 def test_two_at_once_decode_once(tmp_path, pairs, decoded):
@@ -272,7 +357,7 @@ def test_unusable_directory_is_named(tmp_path, pairs):
 
 
 def test_full_disk_is_noticed_before_it_is_full(tmp_path, pairs, monkeypatch):
-    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(DataError, match="free space or name another folder"):
         prepare(pairs, SIZE, tmp_path / "cache")
 
@@ -286,9 +371,68 @@ def test_pickle_holds_no_pixels(tmp_path, pairs):
 
 
 def test_index_records_how_it_was_made(tmp_path, pairs):
-    prepare(pairs, SIZE, tmp_path / "cache")
+    cache = prepare(pairs, SIZE, tmp_path / "cache", geometry="fit")
     index = json.loads(find(tmp_path / "cache", "index.json").read_text())
-    assert (index["version"], index["size"], index["geometry"]) == (module.VERSION, SIZE, "squash")
+    assert (index["version"], index["size"], index["geometry"]) == (module.VERSION, SIZE, "fit")
+    assert index["checksum"] == cache.checksum
+    assert cache.geometry == "fit"
+    first = index["entries"][0]
+    assert (first["identifier"], first["height"], first["width"]) == ("p0", 20, 30)
+    assert first["area"] == [2, 0, 11, 16]
+
+
+def test_checksum_is_that_of_the_contents(tmp_path, pairs):
+    checksum = prepare(pairs, SIZE, tmp_path / "cache").checksum
+    elsewhere = make_pairs(tmp_path / "copy", 7)
+    assert prepare(elsewhere, SIZE, tmp_path / "other").checksum == checksum
+    assert prepare(pairs, SIZE, tmp_path / "cache", geometry="fit").checksum != checksum
+    assert prepare(pairs[1:], SIZE, tmp_path / "cache").checksum != checksum
+
+
+def test_lesions_outside_the_crop_leave_their_pair_out(tmp_path, pairs):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[:, :4] = 255
+    Image.fromarray(mask).save(pairs[0].mask)
+    assert len(prepare(pairs, SIZE, tmp_path / "cache", geometry="fit").identifiers) == 7
+    cache = prepare(pairs, SIZE, tmp_path / "cache", geometry="crop")
+    assert [problem.path for problem in cache.problems] == [pairs[0].mask]
+    assert "marks no lesion in the middle square" in cache.problems[0].reason
+
+
+def test_unknown_geometry_and_size_are_refused(tmp_path, pairs):
+    with pytest.raises(ConfigError, match="choose squash, fit, crop"):
+        prepare(pairs, SIZE, tmp_path / "cache", geometry="stretch")
+    with pytest.raises(ConfigError, match="size is 0"):
+        prepare(pairs, 0, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_for_large_photographs(tmp_path):
+    """Pairs of 6000 x 4000 pixels, on as many threads as a large machine has, take less than 1 GiB."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(12):
+        small = Image.fromarray(generator.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+        small.resize((6000, 4000)).save(tmp_path / "images" / f"{index}.jpg")
+        mask = np.zeros((4000, 6000), np.uint8)
+        mask[1000:3000, 2000:4000] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{index}.png")
+    script = textwrap.dedent(
+        """
+        import resource, sys
+        from pathlib import Path
+        from dermseg.data.cache import prepare
+        from dermseg.data.readers import read_collection
+        pairs = read_collection(Path(sys.argv[1])).pairs
+        assert len(prepare(pairs, 256, Path(sys.argv[2]), workers=12).identifiers) == 12
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        """
+    )
+    command = [sys.executable, "-c", script, tmp_path, tmp_path / "cache"]
+    kibibytes = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert kibibytes < 2**20
 
 
 def test_folders_tell_data_sets_and_sizes_apart(tmp_path, monkeypatch):

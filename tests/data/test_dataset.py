@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from dermseg.data.cache import prepare
 from dermseg.data.dataset import CachedPairs
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import DataError
+from dermseg.training.loaders import validation_loader
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def test_items_are_those_of_the_identifiers_in_their_order(cache):
 
 def test_items_may_be_changed_without_changing_the_cache(cache):
     before = cache.images[0].copy()
-    CachedPairs(cache, cache.identifiers)[0][0].zero_()
+    for index in (0, [0, 1]):
+        for tensor in CachedPairs(cache, cache.identifiers)[index]:
+            tensor.zero_()
     np.testing.assert_array_equal(cache.images[0], before)
 
 
@@ -38,7 +40,25 @@ def test_unknown_identifiers_are_refused(cache):
         CachedPairs(cache, [*cache.identifiers, "x", "y"])
 
 
+def test_a_list_of_items_is_a_batch(cache):
+    dataset = CachedPairs(cache, reversed(cache.identifiers))
+    images, masks = dataset[[2, 0, 2]]
+    assert (images.shape, masks.shape) == ((3, 3, 24, 24), (3, 1, 24, 24))
+    assert images.dtype == masks.dtype == torch.uint8
+    assert images.is_contiguous()
+    for place, item in enumerate((2, 0, 2)):
+        torch.testing.assert_close(images[place], dataset[item][0])
+        torch.testing.assert_close(masks[place], dataset[item][1])
+
+
+@pytest.mark.parametrize("index", [4, [0, 4]])
+def test_items_beyond_the_end_are_refused(cache, index):
+    with pytest.raises(IndexError):
+        CachedPairs(cache, cache.identifiers)[index]
+
+
 def test_worker_processes_read_the_same(cache):
-    loader = DataLoader(CachedPairs(cache, cache.identifiers), batch_size=2, num_workers=1)
-    images = torch.cat([images for images, _ in loader])
+    loader = validation_loader(CachedPairs(cache, cache.identifiers), 4, batch_size=2, workers=1)
+    images, masks = (torch.cat(column) for column in zip(*loader, strict=True))
     np.testing.assert_array_equal(images.permute(0, 2, 3, 1), cache.images)
+    np.testing.assert_array_equal(masks[:, 0], cache.masks)

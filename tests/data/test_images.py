@@ -8,7 +8,15 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as transforms
 
-from dermseg.data.images import read_image, read_mask, read_size, resize_image, resize_mask
+from dermseg.data.geometry import place
+from dermseg.data.images import (
+    read_image,
+    read_mask,
+    read_resized,
+    read_size,
+    resize_image,
+    resize_mask,
+)
 from dermseg.errors import DataError
 
 RGB = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
@@ -144,7 +152,7 @@ class TestUnusableFiles:
             read_image(path)
 
     def test_lack_of_memory_is_not_blamed_on_the_file(self, tmp_path, monkeypatch):
-        path = saved(Image.fromarray(RGB), tmp_path / "a.png")
+        path = saved(Image.fromarray(RGB).convert("L"), tmp_path / "a.png")
         monkeypatch.setattr(Image.Image, "convert", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             read_image(path)
@@ -214,6 +222,19 @@ class TestReadMask:
             read_mask(saved(Image.fromarray(np.array([[0, 0, 1, 2]], np.uint8)), tmp_path / "classes.png"))
 
 
+@pytest.mark.parametrize("geometry", ["squash", "fit", "crop"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16"])
+def test_read_resized_is_read_then_resized(tmp_path, mode, geometry):
+    noise = np.random.default_rng(0).integers(0, 256, (31, 52, 3), dtype=np.uint8)
+    image = Image.fromarray(noise[..., 0].astype(np.uint16) * 257) if mode == "I;16" else None
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(image or Image.fromarray(noise).convert(mode), tmp_path / "a.png", exif=exif)
+    pixels, size = read_resized(path, 20, geometry)
+    assert size == (52, 31)
+    np.testing.assert_array_equal(pixels, resize_image(read_image(path), 20, geometry))
+
+
 class TestResize:
     @pytest.mark.parametrize("shape", [(97, 131), (16, 300), (64, 64)])
     def test_agrees_with_torchvision(self, shape):
@@ -228,3 +249,35 @@ class TestResize:
         expected = np.zeros((12, 12), bool)
         expected[4:8, 4:8] = True
         np.testing.assert_array_equal(resize_mask(mask, 12), expected)
+
+    @pytest.mark.parametrize("shape", [(90, 120), (120, 90), (64, 64), (7, 200), (200, 1), (1, 1)])
+    def test_fit_shows_the_whole_frame_and_mirrors_it(self, shape):
+        image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        area = place(*shape, 32, "fit").target
+        fitted = resize_image(image, 32, "fit")
+        assert fitted.shape == (32, 32, 3)
+        resized = np.asarray(
+            Image.fromarray(image).resize((area.width, area.height), Image.Resampling.BILINEAR)
+        )
+        np.testing.assert_array_equal(fitted[area.slices], resized)
+        # Mirrored about its edge: the line beyond the edge is the line at the edge.
+        if area.top > 0:
+            np.testing.assert_array_equal(fitted[area.top - 1], fitted[area.top])
+        if area.left > 0:
+            np.testing.assert_array_equal(fitted[:, area.left - 1], fitted[:, area.left])
+
+    def test_fit_mirrors_image_and_mask_alike(self):
+        mask = np.zeros((30, 60), bool)
+        mask[:20, 10:30] = True
+        image = np.repeat(mask[..., None], 3, axis=2) * np.uint8(255)
+        fitted = resize_mask(mask, 60, "fit")
+        np.testing.assert_array_equal(fitted, resize_image(image, 60, "fit")[..., 0] == 255)
+        assert fitted[:15].any()
+
+    def test_crop_is_the_middle_and_nothing_else(self):
+        image = np.zeros((40, 100, 3), np.uint8)
+        image[:, 30:70] = 200
+        assert (resize_image(image, 20, "crop") == 200).mean() > 0.89
+        np.testing.assert_array_equal(resize_image(image, 40, "crop"), image[:, 30:70])
+        mask = image[..., 0] > 0
+        assert resize_mask(mask, 20, "crop").all()

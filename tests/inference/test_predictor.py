@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dermseg.data.augment import normalize
+from dermseg.data.geometry import place
 from dermseg.data.images import resize_image
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.inference.predictor import Predictor
@@ -77,3 +80,33 @@ def test_threshold_must_be_a_probability(threshold):
 def test_device_is_checked_before_the_network_is_moved():
     with pytest.raises(ConfigError, match="gpu"):
         Predictor(dark_model(), "gpu")
+
+
+@pytest.mark.parametrize("geometry", ["squash", "fit", "crop"])
+@pytest.mark.parametrize("shape", [(90, 300), (300, 90), (128, 128)])
+def test_each_geometry_finds_the_lesion_where_it_is(geometry, shape):
+    model = dark_model()
+    model.preprocessing = replace(model.preprocessing, geometry=geometry)
+    mask = disc(*shape, radius=30, centre=(shape[0] / 2 + 5, shape[1] / 2 - 6))
+    found = Predictor(model).predict(lesion_image(mask)).mask
+    assert (found & mask).sum() / (found | mask).sum() > 0.93
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (100, 40)])
+def test_what_a_crop_does_not_show_is_not_lesion(shape):
+    model = dark_model()
+    model.preprocessing = replace(model.preprocessing, geometry="crop")
+    found = Predictor(model).predict(lesion_image(np.ones(shape, bool)))
+    middle = place(*shape, 64, "crop").source.slices
+    assert found.mask[middle].all()
+    assert found.mask.sum() == 40 * 40
+    assert np.count_nonzero(found.probability) == 40 * 40
+
+
+def test_the_mirrored_rest_of_a_fitted_square_is_no_part_of_the_result():
+    """A lesion at the edge is mirrored in the square; the mirror image must not be found anywhere."""
+    model = dark_model()
+    model.preprocessing = replace(model.preprocessing, geometry="fit")
+    mask = disc(60, 180, radius=20, centre=(0, 90))
+    found = Predictor(model).predict(lesion_image(mask)).mask
+    assert (found & mask).sum() / (found | mask).sum() > 0.93

@@ -27,7 +27,7 @@ def test_a_last_smaller_batch_is_left_out():
 def test_a_batch_comes_several_times_in_a_row():
     pairs = TensorDataset(torch.arange(10))
     loader = train_loader(pairs, 10, 4, seed=0, workers=0, times=3)
-    loader.batch_sampler.sampler.set_epoch(2)
+    loader.sampler.set_epoch(2)
     batches = [batch[0].tolist() for batch in loader]
     assert len(loader) == len(batches) == 6
     assert batches[0] == batches[1] == batches[2] != batches[3] == batches[4] == batches[5]
@@ -40,5 +40,5 @@ def test_few_images_are_one_batch():
 
 
 def test_validation_sees_every_image_in_order():
-    batches = validation_loader(TensorDataset(torch.arange(5)), 2, workers=0)
+    batches = validation_loader(TensorDataset(torch.arange(5)), 5, 2, workers=0)
     assert torch.cat([batch[0] for batch in batches]).tolist() == [0, 1, 2, 3, 4]

@@ -1,6 +1,6 @@
 """Images and masks of a cache as a PyTorch data set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ class CachedPairs(Dataset[tuple[Tensor, Tensor]]):
     """Some pairs of a cache, in the order of the identifiers given.
 
     An item is an image, uint8 (3, size, size), and its mask, uint8 (1, size, size) with values 0 and 1.
+    Indexed by a list, as a tensor is, the data set gives a batch: (B, 3, size, size) and (B, 1, size, size),
+    copied from the mapped file at once. That is several times as fast as items that are stacked afterwards.
 
     Args:
         cache: A prepared cache.
@@ -36,14 +38,14 @@ class CachedPairs(Dataset[tuple[Tensor, Tensor]]):
                 f"{cache.directory} has no usable pair for {listing(missing)}. "
                 f"Left out of the cache: {listing(reasons, 3) or 'nothing'}."
             )
-        self._rows = [row_of[identifier] for identifier in self.identifiers]
+        self._rows = np.array([row_of[identifier] for identifier in self.identifiers], np.intp)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        row = self._rows[index]
-        # Copies, since a tensor must not share memory with a read-only mapping.
-        image = np.array(self.cache.images[row].transpose(2, 0, 1), order="C")
-        mask = np.array(self.cache.masks[row][None])
-        return torch.from_numpy(image), torch.from_numpy(mask)
+    def __getitem__(self, index: int | Sequence[int]) -> tuple[Tensor, Tensor]:
+        rows = self._rows[index]
+        # `take` copies: a tensor must not share memory with a read-only mapping.
+        images = np.take(self.cache.planes, rows, axis=0)
+        masks = self.cache.masks[rows][..., None, :, :]
+        return torch.from_numpy(images), torch.from_numpy(masks)

@@ -134,9 +134,9 @@ def _problems_of(identifier: str, images: Sequence[Path], masks: Sequence[Path])
         )
         return [Problem(path, reason) for path in chain(images, masks)]
     if not masks:
-        return [Problem(images[0], f"has no mask (none has the identifier {identifier})")]
+        return [Problem(images[0], f"has no mask (none has the identifier {identifier}); add or rename one")]
     if not images:
-        return [Problem(masks[0], f"has no image (none has the identifier {identifier})")]
+        return [Problem(masks[0], f"has no image (none has the identifier {identifier}); add or rename one")]
     return _header_problems(images[0], masks[0])
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dermseg.data.augment import normalize
+from dermseg.data.geometry import place
 from dermseg.data.images import resize_image
+from dermseg.data.preprocessing.table import preprocess
 from dermseg.devices import resolve_device
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.inference.segmentation import Segmentation
@@ -17,9 +19,10 @@ from dermseg.models.base import SegmentationModel
 class Predictor:
     """Outlines lesions with one network; the same image always gets the same result.
 
-    The image is squashed to the square the network was trained on, by the function that prepared its
-    training images; the logits are brought back to the image's own size bilinearly, and only then
-    turned into probabilities and cut at the threshold, so that the outline is smooth at any size.
+    The image comes into the square as the training images did, by the function that prepared them. The
+    logits of that part are brought back to the image's own size bilinearly, and only then turned into
+    probabilities and cut at the threshold, so that the outline is smooth at any size. What the square does
+    not show (the ends of the long side, with the geometry `crop`) has probability 0.
 
     Args:
         model: Network with its `preprocessing` and `threshold`, as `dermseg.models.weights.load_model`
@@ -64,8 +67,7 @@ class Predictor:
                 f"{self.model.name} gives values that are not finite for {source or 'the image'}; "
                 "its weights are broken: train again or take an earlier checkpoint."
             )
-        native = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
-        probability = native[0, 0].sigmoid_().cpu().numpy()
+        probability = self._at_native_size(logits, height, width)
         mask = probability >= self.threshold
         estimate = self.model.expected_dice
         return Segmentation(
@@ -77,9 +79,20 @@ class Predictor:
             expected_dice=None if estimate is None else estimate(probability, mask),
         )
 
+    def _at_native_size(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
+        """Turn logits (1, 1, size, size) into probabilities (height, width): the way in, backwards."""
+        preprocessing = self.model.preprocessing
+        source, target = place(height, width, preprocessing.size, preprocessing.geometry)
+        shown = logits[:, :, *target.slices]
+        native = F.interpolate(shown, size=source[2:], mode="bilinear", align_corners=False)
+        probability = np.zeros((height, width), np.float32)
+        probability[source.slices] = native[0, 0].sigmoid_().cpu().numpy()
+        return probability
+
     def _prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Make the batch (1, 3, size, size) that the network expects."""
         preprocessing = self.model.preprocessing
-        small = resize_image(image, preprocessing.size)
+        resized = resize_image(image, preprocessing.size, preprocessing.geometry)
+        small = preprocess(resized, preprocessing.steps)
         batch = torch.tensor(small, device=self.device).permute(2, 0, 1)[None]
         return normalize(batch, preprocessing.mean, preprocessing.std)

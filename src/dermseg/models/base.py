@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermseg.data.geometry import Geometry, check_geometry
+from dermseg.data.preprocessing.table import check_steps
 from dermseg.errors import ConfigError
 from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.release import Release
@@ -32,16 +34,22 @@ def check_threshold(threshold: float) -> float:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image is brought to a network: resized to a square, scaled to 0..1, then standardised."""
+    """How an image is brought to a network: into a square, cleaned, scaled to 0..1, then standardised."""
 
     size: int = 256
-    """Side in pixels of the square the image is resized to."""
+    """Side of the square, in pixels."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     """Mean per channel (red, green, blue) of values in 0..1, subtracted."""
     std: tuple[float, float, float] = IMAGENET_STD
     """Standard deviation per channel, divided by."""
+    geometry: Geometry = "squash"
+    """How the image comes into the square; see `dermseg.data.geometry`."""
+    steps: tuple[str, ...] = ()
+    """What is done to the image there; names in `dermseg.data.preprocessing.table`."""
 
     def __post_init__(self) -> None:
+        check_geometry(self.geometry)
+        check_steps(self.steps)
         if type(self.size) is not int or not 1 <= self.size <= LARGEST_SIZE:
             raise ConfigError(
                 f"preprocessing size must be a whole number from 1 to {LARGEST_SIZE}, got {self.size}"

@@ -40,7 +40,7 @@ class Numbered(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+    def __getitem__(self, index: int | Sequence[int]) -> tuple[Tensor, ...]:
         return *self.pairs[index], torch.tensor(index)
 
 
@@ -117,8 +117,8 @@ class FeedbackTask(SegmentationTask):
 
     def _images(self, identifiers: Sequence[str]) -> Tensor:
         """Return training images uint8 (B, 3, S, S), as they are."""
-        images = [self._pairs[self._row_of[identifier]][0] for identifier in identifiers]
-        return torch.stack(images).to(self.device)
+        images, _ = self._pairs[[self._row_of[identifier] for identifier in identifiers]]
+        return images.to(self.device)
 
     def _identifiers(self, rows: Tensor) -> list[str]:
         return [self._pairs.identifiers[row] for row in rows.tolist()]

@@ -71,7 +71,7 @@ def fit(
             trainer.fit(
                 task,
                 train_loader(pairs, len(images.train), a.batch_size, a.seed, a.workers, len(a.scales)),
-                validation_loader(images.validation, a.batch_size, a.workers),
+                validation_loader(images.validation, len(images.validation), a.batch_size, a.workers),
                 ckpt_path=run.checkpoint,
                 weights_only=True,
             )

@@ -1,12 +1,17 @@
-"""Batches in an order that the seed and the epoch decide."""
+"""Batches in an order that the seed and the epoch decide.
+
+A data set is asked for whole batches: it is indexed by the list of their items. A loader that asks item by
+item and stacks the answers spends most of its time on that.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 Pairs = Dataset[tuple[Tensor, ...]]
+"""A data set that is indexed by a list of items, and then gives them as one batch."""
 Loader = DataLoader[tuple[Tensor, ...]]
 
 
@@ -24,7 +29,7 @@ class EpochShuffle(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each one."""
+        """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -36,20 +41,23 @@ class EpochShuffle(Sampler[int]):
 
 
 class RepeatedBatches(Sampler[list[int]]):
-    """Batches of a sampler's items, each several times in a row.
+    """Shuffled batches, each several times in a row.
 
     Args:
-        sampler: Order of the items.
+        order: Order of the items.
         batch_size: Items of a batch.
         drop_last: Leave a last, smaller batch out.
         times: How often each batch comes.
     """
 
-    def __init__(self, sampler: EpochShuffle, batch_size: int, drop_last: bool, times: int) -> None:
-        # Under this name, Lightning finds the sampler whose epoch it sets.
-        self.sampler = sampler
+    def __init__(self, order: EpochShuffle, batch_size: int, drop_last: bool, times: int) -> None:
+        self.order = order
         self.times = times
-        self._batches = BatchSampler(sampler, batch_size, drop_last)
+        self._batches = BatchSampler(order, batch_size, drop_last)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each one."""
+        self.order.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self._batches) * self.times
@@ -67,14 +75,18 @@ def train_loader(
     A last, smaller batch is dropped, since batch statistics of one image can be undefined; other images
     are left out in each epoch. If all images are fewer than a batch, they are the batch.
     """
-    return DataLoader(
-        pairs,
-        batch_sampler=RepeatedBatches(EpochShuffle(length, seed), batch_size, length >= batch_size, times),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
+    order = EpochShuffle(length, seed)
+    return _loader(pairs, RepeatedBatches(order, batch_size, length >= batch_size, times), workers)
 
 
-def validation_loader(pairs: Pairs, batch_size: int, workers: int) -> Loader:
+def validation_loader(pairs: Pairs, length: int, batch_size: int, workers: int) -> Loader:
     """Return batches of every image, in order."""
-    return DataLoader(pairs, batch_size=batch_size, num_workers=workers, persistent_workers=workers > 0)
+    order = SequentialSampler(range(length))
+    return _loader(pairs, BatchSampler(order, batch_size, drop_last=False), workers)
+
+
+def _loader(pairs: Pairs, batches: Sampler[list[int]], workers: int) -> Loader:
+    # Without a batch size of its own, a DataLoader passes on what the sampler gives: the items of a batch.
+    return DataLoader(
+        pairs, sampler=batches, batch_size=None, num_workers=workers, persistent_workers=workers > 0
+    )

@@ -111,7 +111,12 @@ def _task(arguments: TrainArguments) -> SegmentationTask:
         network = create_model(arguments.model, **arguments.model_arguments)
     except TypeError as error:
         raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
-    network.preprocessing = replace(network.preprocessing, size=arguments.size)
+    network.preprocessing = replace(
+        network.preprocessing,
+        size=arguments.size,
+        geometry=arguments.geometry,
+        steps=tuple(arguments.preprocessing),
+    )
     return (FeedbackTask if arguments.mask_feedback else SegmentationTask)(network, arguments)
 
 

@@ -40,7 +40,14 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     """
     collection = _collection(arguments)
     directory = directory_for(data_path(arguments), arguments.size, arguments.cache)
-    cache = prepare(collection.pairs, arguments.size, directory, progress=console.is_terminal)
+    cache = prepare(
+        collection.pairs,
+        arguments.size,
+        directory,
+        progress=console.is_terminal,
+        geometry=arguments.geometry,
+        preprocessing=arguments.preprocessing,
+    )
     for line in problem_lines([*collection.problems, *cache.problems]):
         console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     split = _split(arguments, split_file, collection, cache)

@@ -1,0 +1,215 @@
+"""Images per second that a training is fed with: from the prepared cache and from the raw files, in one run.
+
+    python benchmarks/data.py DATA
+
+DATA is a data set as `dermseg train` takes it. The peer is what training scripts do without a cache: a data
+set that opens, converts and resizes both files of an item (Pillow, torchvision.transforms.v2), read by one
+worker process for each core. Both are augmented by the same function, on whole batches in the main
+process; ours is read there too. Every measurement is a fresh process: preparing the cache (seconds, and the
+peak of its resident memory), then epochs of batches for some seconds each. Images per CPU second
+count what all threads and workers took (on Linux); other work on the machine does not change them much. Of
+several rounds the best counts.
+"""
+
+
+import argparse
+import csv
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transforms
+
+from dermseg.data.augment import augment
+from dermseg.data.building import usable_cores
+from dermseg.data.cache import prepare
+from dermseg.data.dataset import CachedPairs
+from dermseg.data.pairs import Pair
+from dermseg.data.readers import read_collection
+from dermseg.files import replacing
+from dermseg.training.loaders import train_loader
+from machine import describe_machine
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one process measures."""
+
+    source: str  # "prepare", "cache" or "raw files"
+    augmented: bool = False
+
+
+CASES = (
+    Case("prepare"),
+    *(Case(source, augmented) for augmented in (False, True) for source in ("raw files", "cache")),
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a process reports."""
+
+    images: int
+    seconds: float
+    cpu_seconds: float  # of all threads and worker processes
+    peak_mib: float  # resident memory of the main process
+
+
+class RawFiles(Dataset[tuple[Tensor, Tensor]]):
+    """Pairs read from their files, item by item."""
+
+    def __init__(self, pairs: tuple[Pair, ...], size: int) -> None:
+        self.pairs = pairs
+        self.size = [size, size]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        with Image.open(self.pairs[index].image) as file:
+            image = transforms.resize(
+                transforms.pil_to_tensor(file.convert("RGB")), self.size, antialias=True
+            )
+        with Image.open(self.pairs[index].mask) as file:
+            mask = transforms.pil_to_tensor(file.convert("L"))
+        return image, transforms.resize(mask, self.size, InterpolationMode.NEAREST).gt(0).to(torch.uint8)
+
+
+def measure(case: Case, data: Path, size: int, batch_size: int, seconds: float, cache: Path) -> Measurement:
+    """Run one case in this process."""
+    pairs = read_collection(data).pairs
+    start, cpu_start = time.perf_counter(), _cpu_seconds()
+    if case.source == "prepare":
+        images = len(prepare(pairs, size, cache).identifiers)
+    else:
+        prepared = prepare(pairs, size, cache)
+        start, cpu_start, images = _feed(
+            case, pairs, CachedPairs(prepared, prepared.identifiers), batch_size, seconds
+        )
+    return Measurement(images, time.perf_counter() - start, _cpu_seconds() - cpu_start, _peak_mib())
+
+
+def _feed(
+    case: Case, pairs: tuple[Pair, ...], cached: CachedPairs, batch_size: int, seconds: float
+) -> tuple[float, float, int]:
+    """Read batches for so many seconds; return when that began, by both clocks, and the number of images."""
+    cores = usable_cores()
+    torch.set_num_threads(cores)
+    if case.source == "cache":
+        loader: DataLoader[Any] = train_loader(cached, len(cached), batch_size, seed=0, workers=0)
+    else:
+        raw = RawFiles(pairs, cached.cache.size)
+        loader = DataLoader(raw, batch_size, shuffle=True, num_workers=cores, persistent_workers=True)
+    generator = torch.Generator().manual_seed(0)
+    images, start, cpu_start = -1, 0.0, 0.0
+    while images < 0 or time.perf_counter() - start < seconds:
+        for batch in loader:
+            if case.augmented:
+                augment(*batch, generator)
+            if images < 0:  # the first batch starts the workers and loads what is loaded late
+                images, start, cpu_start = 0, time.perf_counter(), _cpu_seconds()
+            else:
+                images += len(batch[0])
+            if time.perf_counter() - start > seconds:
+                break
+    return start, cpu_start, images
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and its living workers."""
+    total = time.process_time()
+    for child in Path("/proc/self/task").glob("*/children"):
+        for process in child.read_text().split():
+            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _peak_mib() -> float:
+    """Peak of the resident memory of this process."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    # Not ru_maxrss, which begins with that of the process that started this one.
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**10
+
+
+def measure_apart(case: Case, arguments: argparse.Namespace, cache: Path) -> Measurement:
+    """Run one case in a fresh process."""
+    words = [str(arguments.data), "--size", str(arguments.size), "--batch-size", str(arguments.batch_size)]
+    words += ["--seconds", str(arguments.seconds), "--cache", str(cache), "--case", json.dumps(asdict(case))]
+    output = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
+    return Measurement(**json.loads(output.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure all cases, print them, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder of a data set")
+    parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=10, help="for which batches are read")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per measurement")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/data.csv"))
+    parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    if a.case:
+        done = measure(Case(**json.loads(a.case)), a.data, a.size, a.batch_size, a.seconds, a.cache)
+        print(json.dumps(asdict(done)))
+        return
+
+    best: dict[Case, Measurement] = {}
+    for _ in range(a.rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            for case in CASES:
+                new = measure_apart(case, a, Path(cache))
+                old = best.get(case, new)
+                best[case] = min(new, old, key=lambda found: found.seconds / found.images)
+
+    machine, command = describe_machine(), shlex.join(["python", *sys.argv])
+    table = Table("from", "augmented", "images/s", "per CPU second", "x raw files", "seconds", "peak MiB")
+    rows = []
+    for case, found in best.items():
+        peer = best[Case("raw files", case.augmented)]
+        speed = found.images / found.seconds
+        ratio = "" if case.source == "prepare" else f"{speed * peer.seconds / peer.images:.1f}"
+        row = {
+            **asdict(case),
+            "size": a.size,
+            "batch_size": a.batch_size,
+            "images_per_second": f"{speed:.0f}",
+            "images_per_cpu_second": f"{found.images / found.cpu_seconds:.0f}",
+            "times_raw_files_speed": ratio,
+            "seconds": f"{found.seconds:.1f}",
+            "peak_mib": f"{found.peak_mib:.0f}",
+        }
+        shown = [value for key, value in row.items() if key not in ("size", "batch_size")]
+        table.add_row(*map(str, shown))
+        rows.append({**row, "machine": machine, "command": command})
+    with replacing(a.out) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    Console(width=150).print(table, machine, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
