@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermseg import __version__
+from dermseg.benchmark.command_line import benchmark_run, benchmark_status
 from dermseg.card.command import card
 from dermseg.data.command_line import (
     Layout,
@@ -25,7 +26,10 @@ from dermseg.data.command_line import (
     data_download,
     data_list,
     data_prepare,
+    data_preview,
     data_show,
+    data_split,
+    data_splits,
     data_synthesize,
     data_verify,
 )
@@ -192,16 +196,30 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
         partial(_run, data_verify, "data verify"),
     ),
     "data check": (
-        "name every file of a data set that cannot be used",
+        "name every file of a data set that cannot be used, and report on its quality",
         partial(_run, data_check, "data check"),
     ),
+    "data split": (
+        "divide a data set so that nothing related is on two sides",
+        partial(_run, data_split, "data split"),
+    ),
+    "data splits": ("list the splits and protocols there are", partial(_run, data_splits, "data splits")),
     "data prepare": (
         "decode a data set once, for faster training",
         partial(_run, data_prepare, "data prepare"),
     ),
+    "data preview": (
+        "draw images as a training sees them",
+        partial(_run, data_preview, "data preview"),
+    ),
     "data synthesize": (
         "draw synthetic images with exact masks",
         partial(_run, data_synthesize, "data synthesize"),
+    ),
+    "benchmark run": ("train and test many networks on every fold, or go on with it", benchmark_run),
+    "benchmark status": (
+        "show what of a benchmark is done, and how long the rest takes",
+        partial(_run, benchmark_status, "benchmark status"),
     ),
 }
 """Sub-command: its line in `dermseg --help`, and what runs it."""
@@ -216,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after the program's name; those of this process when None.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _with_run(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # File systems allow names that are no text.
@@ -239,6 +257,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"dermseg {_name(words)}: interrupted", file=sys.stderr)
         return 130
+
+
+def _with_run(words: Sequence[str]) -> list[str]:
+    """Read `benchmark --models ...`, a group and then an option, as `benchmark run --models ...`."""
+    runs = len(words) > 1 and f"{words[0]} run" in COMMANDS
+    if runs and words[1].startswith("-") and words[1] not in _HELP:
+        return [words[0], "run", *words[1:]]
+    return list(words)
 
 
 def _members(group: str) -> list[str]:
