@@ -1,4 +1,4 @@
-"""Everything that decides a benchmark, and the words of `dermseg benchmark run` that say it. Free of torch."""
+"""Everything that decides a benchmark, and the words of `dermseg benchmark run` for it. Free of torch."""
 
 import argparse
 import math
@@ -139,7 +139,9 @@ def build_parser() -> ArgumentParser:
         description="Train and test every system on every fold. Flags win over --config.",
         exit_on_error=False,
     )
-    parser.add_argument("--config", action="append", metavar="YAML", help="File of these options; repeatable.")
+    parser.add_argument(
+        "--config", action="append", metavar="YAML", help="File of these options; repeatable."
+    )
     parser.add_argument(
         "--models",
         nargs="+",

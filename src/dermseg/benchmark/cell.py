@@ -7,14 +7,15 @@ does not depend on where, when or in how many sittings it ran, times and memory 
 import shutil
 import time
 import traceback
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
 from dermseg.benchmark.measure import images_per_second, peak_memory_bytes, reset_peak_memory
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan, read_split
+from dermseg.benchmark.record import describe_cell
 from dermseg.benchmark.settings import cell_arguments
 from dermseg.benchmark.state import (
     State,
@@ -27,16 +28,14 @@ from dermseg.benchmark.state import (
     write_state,
 )
 from dermseg.benchmark.testing import score_images
-from dermseg.costs.network import network_costs
 from dermseg.data.readers import read_collection
 from dermseg.devices import resolve_device
 from dermseg.errors import DermsegError
 from dermseg.evaluation.report import per_image_csv
-from dermseg.files import read_json, write_json, write_text
+from dermseg.files import write_json, write_text
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
-from dermseg.training.arguments import TrainArguments
-from dermseg.training.run import TrainResult, train
+from dermseg.training.run import train
 
 Ending = Literal["done", "failed", "paused", "elsewhere"]
 """How an attempt ended: 'paused' when time ran out, 'elsewhere' where another process holds the cell."""
@@ -122,7 +121,9 @@ def _note_failure(folder: Path, error: Exception) -> str:
     """Write down that an attempt failed, and why; return the reason in one line."""
     write_text(folder / "error.txt", "".join(traceback.format_exception(error)))
     # An error of this package is meant to be read; the name of another one is part of what it says.
-    return _failed(folder, str(error) if isinstance(error, DermsegError) else f"{type(error).__name__}: {error}")
+    return _failed(
+        folder, str(error) if isinstance(error, DermsegError) else f"{type(error).__name__}: {error}"
+    )
 
 
 def _failed(folder: Path, reason: str) -> str:
@@ -169,19 +170,24 @@ def _run(job: Job, plan: Plan, cell: Cell, folder: Path, state: State) -> Ending
     with (folder / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"{now()} {cell.name}\n")
         result = train(replace(arguments, time_budget=_minutes_left(job)), Console(file=log, width=110))
-    trained = len(result.history.epochs) > state.epochs_before
-    if trained:
-        state = replace(state, peak_memory_bytes=max(peak_memory_bytes(device) or 0, state.peak_memory_bytes or 0))
     state = replace(state, seconds=round(result.history.seconds, 1))
+    if len(result.history.epochs) > state.epochs_before:
+        held = [peak_memory_bytes(device), state.peak_memory_bytes]
+        state = replace(
+            state, peak_memory_bytes=max((peak for peak in held if peak is not None), default=None)
+        )
     write_state(folder, state)
     if not result.complete:
         return "paused"
     start = time.monotonic()
     predictor = Predictor(load_model(result.weights), device)
     _test(job, plan, cell, predictor, folder)
-    speed = images_per_second(predictor.model, device)
-    memory = state.peak_memory_bytes or None
-    write_json(folder / "cell.json", _record(plan, cell, arguments, result, speed, memory))
+    measured = {
+        "images_per_second": images_per_second(predictor.model, device),
+        "peak_memory_bytes": state.peak_memory_bytes,
+        "peak_memory_of": "tensors on the GPU" if device.type == "cuda" else "the process",
+    }
+    write_json(folder / "cell.json", describe_cell(plan, cell, arguments, result, measured))
     seconds = round(result.history.seconds + time.monotonic() - start, 1)
     write_state(folder, replace(state, state="done", error=None, finished=now(), seconds=seconds))
     tidy(folder, job.keep_weights)
@@ -190,48 +196,12 @@ def _run(job: Job, plan: Plan, cell: Cell, folder: Path, state: State) -> Ending
 
 def _test(job: Job, plan: Plan, cell: Cell, predictor: Predictor, folder: Path) -> None:
     data = plan.data
-    collection = read_collection(Path(data.folder), data.layout, None if data.masks is None else Path(data.masks))
+    collection = read_collection(
+        Path(data.folder), data.layout, None if data.masks is None else Path(data.masks)
+    )
     split = read_split(Path(job.results), cell.fold)
     images, calibration = score_images(
         predictor, collection.select(sorted(split.test)), folder / "masks", native=job.keep_masks
     )
     write_text(folder / "per_image.csv", per_image_csv(images))
     write_json(folder / "calibration.json", calibration.to_json())
-
-
-def _record(
-    plan: Plan,
-    cell: Cell,
-    arguments: TrainArguments,
-    result: TrainResult,
-    speed: float,
-    memory: int | None,
-) -> dict[str, Any]:
-    """Gather what cell.json holds."""
-    summary = read_json(result.folder / "summary.json") or {}
-    # The layers of a pretrained encoder cost the same without the download.
-    plain = {key: value for key, value in arguments.model_arguments.items() if key != "pretrained"}
-    costs = network_costs(arguments.model, arguments.size, **plain)
-    return {
-        "system": cell.system.label,
-        "model": arguments.model,
-        "model_arguments": arguments.model_arguments,
-        "fold": cell.fold,
-        "seed": cell.seed,
-        "split": summary.get("split"),
-        "recipe": plan.recipe,
-        "configuration": summary.get("arguments"),
-        "environment": summary.get("environment"),
-        "images": summary.get("images"),
-        "epochs": len(result.history.epochs),
-        "best_epoch": result.history.best.epoch,
-        "best": asdict(result.history.best),
-        "parameters": costs.parameters,
-        "multiply_adds": costs.multiply_adds,
-        "multiply_adds_printed": costs.printed,
-        "passes": costs.passes,
-        "size": costs.size,
-        "images_per_second": speed,
-        "peak_memory_bytes": memory,
-        "peak_memory_of": "GPU tensors" if resolve_device(arguments.device).type == "cuda" else "the process",
-    }

@@ -38,10 +38,8 @@ def prepare_benchmark(request: Request, console: Console) -> Plan:
     out = request.arguments.out
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out: {out} is a file; name a folder")
-    if plan_file(out).exists():
-        plan = _continued(read_plan(out), request)
-    else:
-        plan = _begun(request)
+    begun = plan_file(out).exists()
+    plan = _continued(read_plan(out), request) if begun else _begun(request)
     arguments = [system_arguments(system, plan.recipe, plan.settings) for system in plan.systems]
     plan = replace(plan, epochs={s.label: a.epochs for s, a in zip(plan.systems, arguments, strict=True)})
     images = read_images(plan.data, arguments, console)
@@ -101,7 +99,9 @@ def _continued(plan: Plan, request: Request) -> Plan:
         if system.label not in known:
             added.append(system)
         elif system != known[system.label]:
-            raise _other(a.out, system.label, dict(known[system.label].model_arguments), system.model_arguments)
+            raise _other(
+                a.out, system.label, dict(known[system.label].model_arguments), system.model_arguments
+            )
     read_systems([{"label": s.label, "model": s.model} for s in (*plan.systems, *added)])
     _check_systems(added, plan.recipe, settings)
     return replace(
@@ -124,8 +124,8 @@ def _continued_settings(plan: Plan, arguments: BenchmarkArguments) -> dict[str, 
 
 def _other(out: Path, name: str, there: object, given: object) -> ConfigError:
     return ConfigError(
-        f"{name} is {given}, but the benchmark in {out} has {there}; leave it out to continue that one (systems "
-        "and seeds may be added), or begin another with --out"
+        f"{name} is {given}, but the benchmark in {out} has {there}; leave it out to continue that one "
+        "(systems and seeds may be added), or begin another with --out"
     )
 
 

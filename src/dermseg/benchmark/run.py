@@ -1,4 +1,4 @@
-"""Running a benchmark: every cell that is not done yet, on one of the engines, until all are or time is over."""
+"""Running a benchmark: every cell that is not done yet, on an engine, until all are or time is over."""
 
 import shlex
 import time
@@ -94,7 +94,15 @@ def _run(
     """Try every cell that is not done, and those that fail once more, as often as allowed."""
     a = arguments
     jobs = [
-        Job(str(a.out.resolve()), cell.system.label, cell.fold, cell.seed, deadline, a.keep_masks, a.keep_weights)
+        Job(
+            str(a.out.resolve()),
+            cell.system.label,
+            cell.fold,
+            cell.seed,
+            deadline,
+            a.keep_masks,
+            a.keep_weights,
+        )
         for cell in plan.cells()
     ]
     left = []
@@ -169,7 +177,11 @@ def _command(arguments: BenchmarkArguments) -> str:
     words = ["dermseg", "benchmark", "run", "--out", str(a.out)]
     if a.engine != "local":
         words += ["--engine", a.engine]
-        words += [word for key, value in a.engine_options.items() for word in (f"--engine_options.{key}", str(value))]
+        words += [
+            word
+            for key, value in a.engine_options.items()
+            for word in (f"--engine_options.{key}", str(value))
+        ]
     if a.workers != 1:
         words += ["--workers", str(a.workers)]
     return shlex.join(words)

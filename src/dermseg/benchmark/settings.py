@@ -83,7 +83,9 @@ def cell_arguments(plan: Plan, results: Path, cell: Cell) -> TrainArguments:
 
 def _split(results: Path, cell: Cell, run: Path) -> str:
     """Name the split as the run began with it: the results may have been moved, and it has a copy."""
-    if (run / "config.yaml").exists() and isinstance(name := read_yaml(run / "config.yaml").get("split"), str):
+    if (run / "config.yaml").exists() and isinstance(
+        name := read_yaml(run / "config.yaml").get("split"), str
+    ):
         return name
     return str(split_file(results, cell.fold))
 

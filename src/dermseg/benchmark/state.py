@@ -22,7 +22,7 @@ class State:
     """What state.json holds."""
 
     state: Literal["running", "done", "failed"]
-    """'running' is also what a cell says whose process was killed or ran out of time; no lock is held then."""
+    """A cell whose process was killed, or whose time was over, says running too; no lock is held then."""
     attempts: int = 1
     """Times that the cell was tried to a result; continuing one that was stopped is not another attempt."""
     error: str | None = None

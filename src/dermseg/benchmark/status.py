@@ -117,7 +117,9 @@ def print_status(found: Survey, console: Console) -> None:
 def summary_line(found: Survey) -> str:
     """Say in one line how far a benchmark is."""
     parts = [f"{len(found.having('done'))} of {len(found.cells)} cells are done"]
-    parts += [f"{len(found.having(kind))} {kind}" for kind in ("running", "left", "failed") if found.having(kind)]
+    parts += [
+        f"{len(found.having(kind))} {kind}" for kind in ("running", "left", "failed") if found.having(kind)
+    ]
     return ", ".join(parts) + f"; {time_left(found)}" * (len(found.having("done")) < len(found.cells))
 
 

@@ -56,7 +56,9 @@ def read_system(given: object) -> System:
         )
     arguments = given.get("model_arguments") or {}
     if not isinstance(arguments, Mapping):
-        raise ConfigError(f"models: the model_arguments of {given['model']} are no mapping of names to values")
+        raise ConfigError(
+            f"models: the model_arguments of {given['model']} are no mapping of names to values"
+        )
     changes = [f"{key}={value}" for key, value in arguments.items()]
     label = given.get("label") or "+".join([given["model"], *changes])
     return System(str(label), given["model"], dict(arguments))

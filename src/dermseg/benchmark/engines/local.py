@@ -78,7 +78,7 @@ class Processes:
         with (job.folder / "log.txt").open("ab") as log:
             # A process of its own group does not get the terminal's Ctrl-C; `_stop` passes it on, once.
             process = subprocess.Popen(
-                [sys.executable, "-m", "dermseg.benchmark.engines.worker", json.dumps(asdict(job))],
+                worker_command(job),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -106,6 +106,11 @@ class Processes:
         for process in tuple(self._running):
             with suppress(OSError, ValueError):
                 process.send_signal(signal.SIGINT)
+
+
+def worker_command(job: Job) -> list[str]:
+    """Return the words that start the process of a cell."""
+    return [sys.executable, "-m", "dermseg.benchmark.engines.worker", json.dumps(asdict(job))]
 
 
 def _reason(status: int, folder: Path) -> str:

@@ -72,7 +72,9 @@ class RayCluster:
                 log_to_driver=False, logging_level="ERROR", **local,
             )  # fmt: skip
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"engine_options.address: no Ray cluster at {self._address} ({error})") from error
+            raise ConfigError(
+                f"engine_options.address: no Ray cluster at {self._address} ({error})"
+            ) from error
 
     def _outcome(self, reference: Any, job: Job) -> Outcome:  # noqa: ANN401 (Ray's own type)
         try:

@@ -1,0 +1,290 @@
+"""A benchmark from its words to its folder, and again after every kind of end."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_grid import MODELS, contents, folders
+
+from dermseg.benchmark import cell as cells
+from dermseg.benchmark.plan import read_plan, read_split
+from dermseg.benchmark.state import claimed, read_state
+from dermseg.errors import ConfigError, DataError
+from dermseg.training.module import SegmentationTask
+
+
+class Killed(BaseException):
+    """Ends a run from within, without the clean-up that an error would get from the code under test."""
+
+
+def test_every_cell_leaves_its_results(unbroken):
+    assert [folder.parent.name + "/" + folder.name for folder in folders(unbroken)] == [
+        f"{label}/fold-{fold}-seed-0" for label in ("unet", "vm_unet+tiny") for fold in (1, 2)
+    ]
+    for folder in folders(unbroken):
+        split = read_split(unbroken, int(folder.name[5]))
+        with (folder / "per_image.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["identifier"] for row in rows] == sorted(split.test)
+        assert all(
+            0 <= float(row["dice"]) <= 1 and (row["height"], row["width"]) == ("32", "32") for row in rows
+        )
+        counted = json.loads((folder / "calibration.json").read_text())
+        assert sum(counted["count"]) == 32 * 32 * len(rows)
+        for row in rows:
+            mask = np.array(Image.open(folder / "masks" / f"{row['identifier']}.png"))
+            assert (mask.dtype, mask.shape) == (bool, (32, 32))
+            assert mask.sum() == int(row["tp"]) + int(row["fp"])
+        state, facts = read_state(folder), json.loads((folder / "cell.json").read_text())
+        assert (state.state, state.attempts) == ("done", 1)
+        assert (facts["system"], facts["split"]["checksum"]) == (folder.parent.name, split.checksum)
+        assert facts["parameters"] > 1000 < facts["multiply_adds"]
+        assert (folder / "run" / "metrics.csv").read_text().count("\n") == 3
+        assert not list((folder / "run").rglob("*.ckpt")) + list((folder / "run").glob("*.safetensors"))
+
+
+def test_folds_share_no_image_and_test_every_one(unbroken):
+    splits = [read_split(unbroken, fold) for fold in (1, 2)]
+    tested = [name for split in splits for name in split.test]
+    assert len(tested) == len(set(tested)) == read_plan(unbroken).data.images == 12
+    assert all(set(split.identifiers) == set(tested) for split in splits)
+    assert all(split.validation for split in splits)
+
+
+def test_scores_are_those_of_the_epoch_chosen_on_validation(unbroken):
+    for folder in folders(unbroken):
+        facts = json.loads((folder / "cell.json").read_text())
+        rows = list(csv.DictReader((folder / "run" / "metrics.csv").read_text().splitlines()))
+        best = max(rows, key=lambda row: (float(row["val_dice"]), -float(row["val_loss"])))
+        assert facts["best_epoch"] == int(best["epoch"])
+
+
+def test_what_is_done_never_runs_again(run, unbroken, tmp_path, monkeypatch):
+    shutil.copytree(unbroken, tmp_path / "results")
+    monkeypatch.setattr(cells, "train", None)
+    found, text = run()
+    assert len(found.having("done")) == 4
+    assert "4 of 4 cells are done" in text
+    assert "dermseg benchmark report" in text
+    assert contents(tmp_path / "results") == contents(unbroken)
+
+
+def test_a_benchmark_goes_on_from_its_folder_alone(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    shutil.rmtree(tmp_path / "results" / "cells" / "unet" / "fold-2-seed-0")
+    found, _ = run(models=[], data=None)
+    assert len(found.having("done")) == 4
+    assert contents(tmp_path / "results") == contents(unbroken)
+
+
+def test_systems_and_seeds_may_be_added(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    before = contents(tmp_path / "results")
+    found, _ = run(models=["unet+width=3"], seeds=2, settings={"epochs": 2})
+    assert len(found.having("done")) == len(found.cells) == 12
+    after = contents(tmp_path / "results")
+    assert {name: after[name] for name in before} == before
+    curves = [
+        (tmp_path / "results" / "cells" / "unet" / f"fold-1-seed-{seed}/run/metrics.csv").read_text()
+        for seed in (0, 1)
+    ]
+    assert curves[0] != curves[1]
+
+
+def die(patch, moment):
+    """Have the process end, as by a kill, at a moment of the second cell."""
+    step, score, write = SegmentationTask.training_step, cells.score_images, cells.write_json
+
+    def dying_step(task, batch, index):
+        if task.current_epoch == 1 and task.network.name == "vm_unet":
+            raise Killed
+        return step(task, batch, index)
+
+    def dying(function):
+        def killed(*arguments, **named):
+            if "vm_unet" in str(arguments):
+                raise Killed
+            return function(*arguments, **named)
+
+        return killed
+
+    if moment == "in an epoch":
+        patch.setattr(SegmentationTask, "training_step", dying_step)
+    elif moment == "before the test":
+        patch.setattr(cells, "score_images", dying(score))
+    else:
+        patch.setattr(cells, "write_json", dying(write))
+
+
+@pytest.mark.parametrize("moment", ["in an epoch", "before the test", "after the test"])
+def test_a_killed_benchmark_goes_on_to_the_same_results(run, unbroken, tmp_path, monkeypatch, moment):
+    def score(predictor, *rest, **named):
+        if predictor.model.name == "vm_unet":
+            raise Killed
+        return original(predictor, *rest, **named)
+
+    original = cells.score_images
+    with monkeypatch.context() as patch:
+        if moment == "before the test":
+            patch.setattr(cells, "score_images", score)
+        else:
+            die(patch, moment)
+        with pytest.raises(Killed):
+            run()
+    [folder] = [folder for folder in folders(tmp_path / "results") if folder.parent.name == "vm_unet+tiny"]
+    assert read_state(folder).state == "running"
+    found, _ = run()
+    assert len(found.having("done")) == 4
+    assert read_state(folder).attempts == 1
+    assert contents(tmp_path / "results") == contents(unbroken)
+
+
+def test_the_time_budget_ends_it_and_says_how_to_go_on(run, unbroken, tmp_path):
+    found, text = run(time_budget=1e-9)
+    assert not found.having("done")
+    assert f"Continue with: dermseg benchmark run --out {tmp_path / 'results'}" in text
+    found, text = run(time_budget=0.02)
+    assert len(found.having("done")) < 4
+    run()
+    assert contents(tmp_path / "results") == contents(unbroken)
+
+
+def test_a_failing_system_is_tried_again_and_keeps_nothing_back(run, unbroken, tmp_path, monkeypatch):
+    tries = []
+
+    def failing(arguments, console):
+        if arguments.model == "unet":
+            tries.append(arguments.out)
+            raise RuntimeError("device\nlost")
+        return train(arguments, console)
+
+    train = cells.train
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "train", failing)
+        found, text = run(attempts=3)
+    assert len(tries) == 6
+    assert (len(found.having("done")), len(found.having("failed"))) == (2, 2)
+    assert "failed: unet/fold-1-seed-0: RuntimeError: device lost" in text
+    folder = tmp_path / "results" / "cells" / "unet" / "fold-1-seed-0"
+    assert read_state(folder).attempts == 3
+    assert "device\nlost" in (folder / "error.txt").read_text()
+    found, _ = run()
+    assert len(found.having("done")) == 4
+    assert contents(tmp_path / "results") == contents(unbroken)
+
+
+def test_a_cell_of_another_process_is_left_to_it(run, tmp_path):
+    run(time_budget=1e-9)
+    held = tmp_path / "results" / "cells" / "unet" / "fold-1-seed-0"
+    with claimed(held) as ours:
+        assert ours
+        found, text = run()
+    assert "unet/fold-1-seed-0: is run by another process" in text
+    assert len(found.having("done")) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"folds": 3}, "folds is 3, but the benchmark in .* has 2"),
+        ({"recipe": "own"}, "recipe is own"),
+        (
+            {"settings": {"learning_rate": 0.5}},
+            r"settings.learning_rate is 0.5, but the benchmark in .* has 0.01",
+        ),
+        (
+            {"settings": {"gradient_clip": 1.0}},
+            "settings.gradient_clip is 1.0, but the benchmark in .* has None",
+        ),
+        ({"settings": {"threads": 2}}, "settings.threads is 2"),
+        (
+            {"models": [MODELS[0] | {"model_arguments": {"width": 4}}]},
+            "unet is .*4.*, but the benchmark in .*2",
+        ),
+        ({"models": ["unett"]}, "unett.*did you mean"),
+    ],
+)
+def test_another_benchmark_in_the_same_folder_is_refused(run, unbroken, tmp_path, fields, message):
+    shutil.copytree(unbroken, tmp_path / "results")
+    before = (tmp_path / "results" / "benchmark.json").read_bytes()
+    with pytest.raises(ConfigError, match=message):
+        run(**fields)
+    assert (tmp_path / "results" / "benchmark.json").read_bytes() == before
+
+
+def test_moved_data_are_found_again_and_others_refused(run, unbroken, drawn, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    shutil.rmtree(tmp_path / "results" / "cells" / "unet" / "fold-1-seed-0")
+    moved = shutil.copytree(drawn, tmp_path / "moved" / drawn.name)
+    found, _ = run(data=str(moved))
+    assert len(found.having("done")) == 4
+    assert contents(tmp_path / "results") == contents(unbroken)
+    next((moved / "images").iterdir()).unlink()
+    with pytest.raises(DataError, match="11 usable images that are not the 12"):
+        run(data=str(moved))
+
+
+def test_a_moved_benchmark_goes_on(run, grid, unbroken, tmp_path):
+    run(settings={"epochs": 2}, time_budget=1e-9)
+    (tmp_path / "results").rename(tmp_path / "elsewhere")
+    from rich.console import Console
+
+    from dermseg.benchmark.run import run_benchmark
+
+    run_benchmark(grid(tmp_path / "elsewhere"), Console(quiet=True))
+    assert contents(tmp_path / "elsewhere") == contents(unbroken)
+
+
+def test_a_changed_split_is_noticed(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    shutil.rmtree(tmp_path / "results" / "cells" / "unet" / "fold-1-seed-0")
+    path = tmp_path / "results" / "splits" / "fold-1.json"
+    path.write_text(path.read_text().replace("00001", "00002"))
+    found, text = run()
+    assert [status.cell.name for status in found.having("failed")] == ["unet/fold-1-seed-0"]
+    assert "Split lesions-fold-1-of-2" in text
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"version": 1, "models": 3}', "\x00\xff"])
+def test_a_damaged_plan_is_named(run, tmp_path, content):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "benchmark.json").write_text(content, encoding="latin-1")
+    with pytest.raises(DataError, match=r"benchmark\.json"):
+        run()
+
+
+def test_a_mistake_leaves_nothing_behind(run, tmp_path):
+    for fields, message in (
+        ({"models": []}, "--models"),
+        ({"data": None}, "--data"),
+        ({"models": ["unet+widht=3"]}, "widht"),
+        ({"settings": {"lerning_rate": 1}}, "settings.lerning_rate"),
+        ({"settings": {"seed": 1}}, "settings.seed is for --seeds to decide"),
+        ({"settings": {"epochs": "many"}}, "epochs"),
+        ({"recipe": "own", "models": ["vision_lstm_unet"]}, "vision_lstm_unet"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run(**fields)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_damaged_state_lets_the_cell_go_on(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    for content, folder in zip(("", '{"state": "odd"}', "[]"), folders(tmp_path / "results"), strict=False):
+        (folder / "state.json").write_text(content)
+    found, _ = run()
+    assert len(found.having("done")) == 4
+
+
+def test_the_recipe_of_the_authors_is_taken_and_settings_win(run, tmp_path):
+    found, _ = run(models=["unext"], recipe="own", folds=2, time_budget=1e-9)
+    assert [system.label for system in found.plan.systems] == ["unext"]
+    assert found.plan.epochs == {"unext": 2}
+
+
+def test_weights_and_native_masks_are_kept_on_demand(run, tmp_path):
+    run(models=[MODELS[0]], keep_weights=True, settings={"epochs": 1})
+    assert len(list((tmp_path / "results").rglob("model.safetensors"))) == 2
