@@ -138,6 +138,27 @@ def sends_another_range(handler: Handler, content: bytes) -> None:
     handler.wfile.write(content)
 
 
+def without_version(handler: Handler, content: bytes) -> None:
+    """Send any range, and nothing that tells one version from another."""
+    asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+    start, size = int(asked[1]) if asked else 0, len(content)
+    span = {"Content_Range": f"bytes {start}-{size - 1}/{size}"} if start else {}
+    handler.head(206 if start else 200, Content_Length=size - start, **span)
+    # Never at once, so that there is something to go on with.
+    handler.wfile.write(content[start:][: size // 2])
+
+
+def absurd_numbers(handler: Handler, content: bytes) -> None:
+    digits = "9" * 5000
+    code = 206 if "Range" in handler.headers else 200
+    handler.head(code, Content_Range=f"bytes {digits}-{digits}/{digits}", Content_Length=digits)
+    handler.wfile.write(content)
+
+
+def redirects_to(name: str) -> Answer:
+    return lambda handler, _: handler.head(302, Location=handler.server.url(name), Content_Length=0)
+
+
 def web_page(handler: Handler, content: bytes) -> None:
     page = b"<html>Please log in</html>"
     handler.head(200, Content_Type="text/html; charset=utf-8", Content_Length=len(page))

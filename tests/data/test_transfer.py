@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,11 +17,13 @@ from file_server import (
     ignores_conditions,
     ignores_ranges,
     quick,
+    redirects_to,
     sends_another_range,
     stalls_after,
     status,
     web_page,
     without_length,
+    without_version,
 )
 
 from dermseg.data import transfer
@@ -28,6 +31,8 @@ from dermseg.data.transfer import UnreachableError, fetch
 from dermseg.errors import DataError
 
 CONTENT = bytes(range(256)) * 64
+OLD = b"o" * len(CONTENT)
+"""Another version of the same size."""
 
 
 class Heard:
@@ -55,7 +60,7 @@ def target(tmp_path: Path) -> Path:
 def partial_of(target: Path, content: bytes, version: bytes, url: str) -> None:
     """Leave what a killed run leaves."""
     target.with_name("a.zip.part").write_bytes(content)
-    state = {"url": url, "validator": etag(version)}
+    state = {"url": url, "validator": etag(version), "total": len(version)}
     target.with_name("a.zip.part.json").write_text(json.dumps(state), "utf-8")
 
 
@@ -137,14 +142,14 @@ def test_a_run_that_was_killed_goes_on(server, target):
 class TestVersions:
     def test_a_file_that_changed_in_between_is_not_stitched(self, server, target):
         remote = server.offer("a.zip", CONTENT)
-        partial_of(target, b"old" * 1000, b"old" * 5000, server.url("a.zip"))
+        partial_of(target, b"old" * 1000, OLD, server.url("a.zip"))
         fetch(remote, target, Heard(), quick())
         assert arrived(target)
         assert server.ranges == ["bytes=3000-"]
 
     def test_a_server_that_sends_another_version_all_the_same(self, server, target):
         remote = server.offer("a.zip", CONTENT)
-        partial_of(target, b"old" * 1000, b"old" * 5000, server.url("a.zip"))
+        partial_of(target, b"old" * 1000, OLD, server.url("a.zip"))
         server.script = [ignores_conditions]
         fetch(remote, target, Heard(), quick())
         assert arrived(target)
@@ -155,6 +160,15 @@ class TestVersions:
         partial_of(target, CONTENT[:3000], CONTENT, server.url("a.zip"))
         remote = server.offer("a.zip", CONTENT)
         server.script = [answer]
+        fetch(remote, target, Heard(), quick())
+        assert arrived(target)
+
+    @pytest.mark.parametrize("begun", [0, 3000])
+    def test_absurd_numbers_in_headers(self, server, target, begun):
+        remote = server.offer("a.zip", CONTENT)
+        if begun:
+            partial_of(target, CONTENT[:begun], CONTENT, server.url("a.zip"))
+        server.script = [absurd_numbers]
         fetch(remote, target, Heard(), quick())
         assert arrived(target)
 
@@ -172,14 +186,59 @@ class TestVersions:
         fetch(remote, target, Heard(), quick())
         assert arrived(target)
 
-    @pytest.mark.parametrize("state", ["", "[]", '{"validator": 1}', '{"validator": "a\\nb"}', "{"])
+    @pytest.mark.parametrize(
+        "state", ["", "[]", "{", '{"url": "U", "validator": 1}', '{"url": "U", "validator": "\\n"}']
+    )
     def test_a_part_of_unknown_version_is_not_used(self, server, target, state):
         remote = server.offer("a.zip", CONTENT)
         partial_of(target, b"unknown", CONTENT, server.url("a.zip"))
-        target.with_name("a.zip.part.json").write_text(state, "utf-8")
+        target.with_name("a.zip.part.json").write_text(state.replace("U", server.url("a.zip")), "utf-8")
         fetch(remote, target, Heard(), quick())
         assert arrived(target)
         assert server.ranges == [None]
+
+    def test_without_a_version_the_checksum_settles_what_was_stitched(self, server, target):
+        server.script = [without_version] * 3
+        fetch(server.offer("a.zip", CONTENT), target, Heard(), quick())
+        assert arrived(target)
+        assert server.ranges[1] == f"bytes={len(CONTENT) // 2}-"
+
+    def test_without_a_version_and_a_checksum_nothing_is_stitched(self, server, target):
+        server.script = [without_version]
+        fetch(server.offer("a.zip", CONTENT, checksum=None), target, Heard(), quick())
+        assert arrived(target)
+        assert server.ranges == [None, None]
+
+    def test_without_a_version_another_size_gives_it_away(self, server, target):
+        remote = server.offer("a.zip", CONTENT, size=None)
+        partial_of(target, OLD[:3000], OLD + b"x", server.url("a.zip"))
+        server.script = [without_version]
+        fetch(remote, target, Heard(), quick())
+        assert arrived(target)
+
+
+class TestRoutes:
+    def test_a_redirection_is_followed_also_when_a_download_goes_on(self, server, target):
+        remote = server.offer("a.zip", CONTENT)
+        server.files["stored.zip"] = CONTENT
+        server.script = [
+            redirects_to("stored.zip"),
+            breaks_after(3000),
+            redirects_to("stored.zip"),
+        ]
+        fetch(remote, target, Heard(), quick())
+        assert arrived(target)
+        assert server.ranges == [None, None, "bytes=3000-", "bytes=3000-"]
+
+    def test_a_proxy_is_used_as_the_environment_says(self, server, target, monkeypatch):
+        monkeypatch.setenv("http_proxy", server.url(""))
+        monkeypatch.delenv("no_proxy", raising=False)
+        # urllib reads the environment once.
+        monkeypatch.setattr(urllib.request, "_opener", None)
+        address = "http://far.away.invalid/a.zip"
+        remote = server.offer(address, CONTENT, urls=(address,))
+        fetch(remote, target, Heard(), quick())
+        assert arrived(target)
 
 
 class TestRefusals:

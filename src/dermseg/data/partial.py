@@ -1,6 +1,7 @@
 """What has arrived of a download, and of which version of the file."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
@@ -8,6 +9,16 @@ from dermseg.data.catalogue.entries import RemoteFile
 from dermseg.data.checksums import matches
 from dermseg.errors import DataError
 from dermseg.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of a file on a server from another."""
+
+    validator: str | None
+    """What the header If-Range takes: a strong ETag or a date; None where the server sends neither."""
+    total: int | None
+    """Size in bytes, where the server said so."""
 
 
 class Partial:
@@ -27,20 +38,22 @@ class Partial:
         """Bytes that have arrived."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def condition(self, url: str) -> str | None:
-        """Return what the header If-Range needs to go on from `url`; None where the version is not known."""
+    def version(self, url: str) -> Version | None:
+        """Return what is known of the version that `url` began to send; None where nothing is."""
         state = read_json(self.state_path) or {}
-        validator = state.get("validator")
+        validator, total = state.get("validator"), state.get("total")
         usable = isinstance(validator, str) and validator.isascii() and validator.isprintable()
-        return validator if usable and state.get("url") == url else None
+        if not self.size or state.get("url") != url:
+            return None
+        return Version(validator if usable else None, total if isinstance(total, int) else None)
 
-    def begin(self, url: str, headers: Message) -> None:
+    def begin(self, url: str, headers: Message, total: int | None) -> None:
         """Forget what was there, and remember which version comes now."""
         self.forget()
         # A weak ETag does not vouch for bytes, which is what a range needs.
         etag = headers.get("ETag", "")
         validator = etag if etag.startswith('"') else headers.get("Last-Modified")
-        write_json(self.state_path, {"url": url, "validator": validator})
+        write_json(self.state_path, {"url": url, "validator": validator, "total": total})
 
     def forget(self) -> None:
         """Delete what has arrived."""

@@ -20,7 +20,7 @@ from typing import Protocol
 from dermseg import __version__
 from dermseg.data.catalogue.entries import RemoteFile
 from dermseg.data.checksums import PIECE
-from dermseg.data.partial import Partial
+from dermseg.data.partial import Partial, Version
 from dermseg.errors import DataError
 
 TIMEOUT = 30.0
@@ -126,12 +126,17 @@ def _fetch_from(
 
 def _attempt(url: str, remote: RemoteFile, partial: Partial, observer: Observer, timeout: float) -> None:
     """Ask once for what is missing and store what comes."""
-    condition = partial.condition(url)
-    start = partial.size if condition else 0
+    version = partial.version(url)
+    if version is not None and version.validator is None and None in (version.total, remote.checksum):
+        # Nothing would tell whether the rest belongs to what is there.
+        version = None
+    start = partial.size if version is not None else 0
     # Compressed on the way, ranges would count other bytes.
     headers = {"User-Agent": f"dermseg/{__version__}", "Accept-Encoding": "identity"}
-    if start and condition:
-        headers |= {"Range": f"bytes={start}-", "If-Range": condition}
+    if version is not None:
+        headers["Range"] = f"bytes={start}-"
+        if version.validator is not None:
+            headers["If-Range"] = version.validator
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -140,10 +145,10 @@ def _attempt(url: str, remote: RemoteFile, partial: Partial, observer: Observer,
                 return
             raise _failure(error) from error
     with response:
-        total = _accepted_total(response, start, condition, remote, partial)
+        total = _accepted_total(response, start, version, remote, partial)
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             start = 0
-            partial.begin(url, response.headers)
+            partial.begin(url, response.headers, total)
         _check_room(remote, partial.path, start, total)
         _store(response, partial.path, start, total or remote.size, observer)
 
@@ -166,21 +171,22 @@ def _failure(error: urllib.error.HTTPError) -> Exception:
 
 
 def _accepted_total(
-    response: HTTPResponse, start: int, condition: str | None, remote: RemoteFile, partial: Partial
+    response: HTTPResponse, start: int, version: Version | None, remote: RemoteFile, partial: Partial
 ) -> int | None:
     """Return the size of the whole file as the server states it; refuse what does not fit."""
     if response.headers.get_content_type() == "text/html":
         raise _Refused("offers a web page in its place (a login, or a notice)")
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        stated = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        version = {response.headers.get("ETag"), response.headers.get("Last-Modified")} - {None}
-        if stated is None or not start or int(stated[1]) != start or (version and condition not in version):
+        stated = re.fullmatch(
+            r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+        )
+        total = int(stated[2]) if stated is not None and stated[2] != "*" else None
+        if stated is None or int(stated[1]) != start or not _is_same(version, response, total):
             partial.forget()
             raise _Broken("the server sends another range or version than was asked for; starting again")
-        total = None if stated[2] == "*" else int(stated[2])
     elif response.status == HTTPStatus.OK:
         length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
+        total = int(length) if re.fullmatch(r"\d{1,18}", length) else None
     else:
         raise _Refused(f"answers {response.status}")
     if total is not None and remote.size is not None and total != remote.size:
@@ -188,6 +194,16 @@ def _accepted_total(
             f"offers {total:,} bytes where {remote.size:,} were expected: its makers have replaced the file"
         )
     return total
+
+
+def _is_same(version: Version | None, response: HTTPResponse, total: int | None) -> bool:
+    """Say whether nothing in an answer contradicts the version that it goes on with."""
+    if version is None:
+        return False
+    validators = {response.headers.get("ETag"), response.headers.get("Last-Modified")} - {None}
+    if version.validator is not None and validators and version.validator not in validators:
+        return False
+    return None in (total, version.total) or total == version.total
 
 
 def _check_room(remote: RemoteFile, path: Path, start: int, total: int | None) -> None:
