@@ -128,13 +128,13 @@ def test_the_calibration_of_a_network_is_that_of_all_its_pixels(
     found = read_calibration(tmp_path / "out" / "calibration.json")
     assert found.to_json() == wanted.to_json()
     assert written(tmp_path / "out")[1]["expected_calibration_error"] == found.error
-    assert f"calibration error, pooled pixels, 15 bins: {found.error:.4f}" in capsys.readouterr().out
+    assert f"Expected calibration error, pooled pixels, 15 bins: {found.error:.4f}" in capsys.readouterr().out
     with Image.open(tmp_path / "out" / "reliability.png") as picture:
         assert min(picture.size) > 200
     evaluate(data, predictions=predictions[0], out=tmp_path / "masks")
     assert written(tmp_path / "masks")[1]["expected_calibration_error"] is None
     assert not (tmp_path / "masks" / "calibration.json").exists()
-    assert "calibration" not in capsys.readouterr().out
+    assert "Expected calibration error" not in capsys.readouterr().out
 
 
 def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):

@@ -8,7 +8,7 @@ from dermseg.evaluation.metrics import hausdorff95, pool, score, surface_scores
 from evaluation.test_surface import mask_pairs
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(mask_pairs())
 def test_scores_follow_their_definitions(masks):
     prediction, target = masks

@@ -71,7 +71,7 @@ class Calibration:
         bins = np.minimum((values * BINS).astype(np.intp), BINS - 1)
         return cls(
             np.bincount(bins, minlength=BINS),
-            np.bincount(bins, weights=values, minlength=BINS),
+            np.bincount(bins, weights=values, minlength=BINS).astype(np.float64),
             np.bincount(bins[lesion], minlength=BINS),
         )
 

@@ -20,7 +20,7 @@ METRICS = {
     "failure": "failure rate (IoU < 0.65)",
     "hd95": "HD95 (pixels)",
     "assd": "ASSD (pixels)",
-    "nsd": f"NSD (within {100 * NSD_TOLERANCE:g} % of the diagonal)",
+    "nsd": f"NSD ({100 * NSD_TOLERANCE:g} % of the diagonal)",
 }
 """Metrics averaged over images, with the names they are printed under."""
 

@@ -94,7 +94,7 @@ def border_distances(
     # Trees over the border pixels: distance maps over all pixels give the same at many times the cost.
     forth, _ = cKDTree(theirs).query(ours)
     back, _ = cKDTree(ours).query(theirs)
-    return forth, back
+    return np.asarray(forth), np.asarray(back)
 
 
 def border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -31,7 +31,8 @@ def paired_wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """Test whether the differences of paired scores lie symmetrically about 0 (Wilcoxon, 1945), two-sided.
 
     Images on which both score the same say nothing and are left out (Wilcoxon's own treatment of zeros); tied
-    differences share their ranks. The p-value is exact for few images, else from the normal approximation.
+    differences share their ranks. The p-value is exact for few images, else from the normal approximation
+    with continuity correction, as in R and pingouin.
 
     Args:
         a: Scores of one system, per image.
@@ -46,7 +47,7 @@ def paired_wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     differences = _differences(a, b)
     if not differences.size:
         return 0.0, 1.0
-    found = wilcoxon(differences)
+    found = wilcoxon(differences, correction=True)
     return float(found.statistic), float(found.pvalue)
 
 
@@ -126,16 +127,17 @@ def compare_with_best(scores: Mapping[str, ArrayLike], *, higher_is_better: bool
     Raises:
         DataError: There is no system, they have different numbers of scores, or a score is not finite.
     """
-    best = best_system(scores, higher_is_better=higher_is_better)
-    others = [system for system in scores if system != best]
-    p_values = [paired_wilcoxon(scores[system], scores[best])[1] for system in others]
+    given = {system: finite(values, f"Scores of {system}") for system, values in scores.items()}
+    best = best_system(given, higher_is_better=higher_is_better)
+    others = [system for system in given if system != best]
+    p_values = [paired_wilcoxon(given[system], given[best])[1] for system in others]
     return [
         Comparison(
             system=system,
-            difference=float(np.mean(scores[system]) - np.mean(scores[best])),
+            difference=float(given[system].mean() - given[best].mean()),
             p=p,
             p_holm=float(adjusted),
-            effect_size=rank_biserial(scores[system], scores[best]),
+            effect_size=rank_biserial(given[system], given[best]),
         )
         for system, p, adjusted in zip(others, p_values, holm(p_values), strict=True)
     ]
@@ -148,5 +150,5 @@ def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         raise DataError(
             f"Paired scores are those of the same images, but there are {ours.size:,} and {theirs.size:,}."
         )
-    differences = ours - theirs
-    return differences[differences != 0]
+    differences: NDArray[np.float64] = (ours - theirs)[ours != theirs]
+    return differences
