@@ -148,6 +148,15 @@ def without_version(handler: Handler, content: bytes) -> None:
     handler.wfile.write(content[start:][: size // 2])
 
 
+def trickles(handler: Handler, content: bytes) -> None:
+    """Send a byte now and then, so that no timeout ever passes."""
+    handler.head(200, ETag=etag(content), Content_Length=len(content))
+    for first in range(len(content)):
+        handler.wfile.write(content[first : first + 1])
+        if handler.server.over.wait(0.02):
+            return
+
+
 def absurd_numbers(handler: Handler, content: bytes) -> None:
     digits = "9" * 5000
     code = 206 if "Range" in handler.headers else 200

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from file_server import (
+    absurd_numbers,
     breaks_after,
     etag,
     ignores_conditions,
@@ -21,6 +22,7 @@ from file_server import (
     sends_another_range,
     stalls_after,
     status,
+    trickles,
     web_page,
     without_length,
     without_version,
@@ -306,6 +308,14 @@ class TestEnds:
         assert target.with_name("a.zip.part").read_bytes() == CONTENT[:200]
         assert not target.exists()
 
+    def test_a_server_that_trickles_counts_as_stalled(self, server, target, monkeypatch):
+        monkeypatch.setattr(transfer, "SLOW", 1)
+        server.script = [trickles] * 2
+        heard = Heard()
+        fetch(server.offer("a.zip", CONTENT), target, heard, quick(attempts=3))
+        assert arrived(target)
+        assert all("all but stalled after" in reason for reason in heard.reasons)
+
     def test_no_connection(self, server, target):
         remote = server.offer("a.zip", CONTENT, urls=("http://127.0.0.1:9/a.zip",))
         with pytest.raises(UnreachableError, match="refused"):
@@ -328,3 +338,20 @@ def test_md5_is_compared_too(server, target):
     remote = server.offer("a.zip", CONTENT, checksum="md5:" + etag(CONTENT).strip('"').upper())
     fetch(remote, target, Heard(), quick())
     assert arrived(target)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_a_disk_that_fills_up_is_no_reason_to_try_again(server, target):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"a\.zip\.part cannot be written .*make room"):
+            fetch(server.offer("a.zip", CONTENT), target, Heard(), quick())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not target.exists()
+    fetch(server.offer("a.zip", CONTENT), target, Heard(), quick())
+    assert arrived(target)
+    assert server.ranges == [None, "bytes=5000-"]

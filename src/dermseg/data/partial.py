@@ -20,6 +20,13 @@ class Version:
     total: int | None
     """Size in bytes, where the server said so."""
 
+    def agrees(self, headers: Message, total: int | None) -> bool:
+        """Say whether nothing in an answer with the rest of a file contradicts this version."""
+        validators = {headers.get("ETag"), headers.get("Last-Modified")} - {None}
+        if self.validator is not None and validators and self.validator not in validators:
+            return False
+        return None in (total, self.total) or total == self.total
+
 
 class Partial:
     """The bytes in `NAME.part`, and in `NAME.part.json` what tells the version that they belong to.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,9 @@ ATTEMPTS = 5
 
 WORTH = 1 << 20
 """Bytes that make an attempt count as progress."""
+
+SLOW = 10
+"""Timeouts within which at least `WORTH` bytes must come, or the connection counts as stalled."""
 
 _BUSY = {408, 425, 429}
 """Answers below 500 that say: later."""
@@ -150,7 +154,7 @@ def _attempt(url: str, remote: RemoteFile, partial: Partial, observer: Observer,
             start = 0
             partial.begin(url, response.headers, total)
         _check_room(remote, partial.path, start, total)
-        _store(response, partial.path, start, total or remote.size, observer)
+        _store(response, partial.path, start, total or remote.size, observer, SLOW * timeout)
 
 
 def _is_whole(error: urllib.error.HTTPError, start: int, partial: Partial) -> bool:
@@ -181,7 +185,8 @@ def _accepted_total(
             r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip()
         )
         total = int(stated[2]) if stated is not None and stated[2] != "*" else None
-        if stated is None or int(stated[1]) != start or not _is_same(version, response, total):
+        fits = stated is not None and int(stated[1]) == start
+        if not fits or version is None or not version.agrees(response.headers, total):
             partial.forget()
             raise _Broken("the server sends another range or version than was asked for; starting again")
     elif response.status == HTTPStatus.OK:
@@ -194,16 +199,6 @@ def _accepted_total(
             f"offers {total:,} bytes where {remote.size:,} were expected: its makers have replaced the file"
         )
     return total
-
-
-def _is_same(version: Version | None, response: HTTPResponse, total: int | None) -> bool:
-    """Say whether nothing in an answer contradicts the version that it goes on with."""
-    if version is None:
-        return False
-    validators = {response.headers.get("ETag"), response.headers.get("Last-Modified")} - {None}
-    if version.validator is not None and validators and version.validator not in validators:
-        return False
-    return None in (total, version.total) or total == version.total
 
 
 def _check_room(remote: RemoteFile, path: Path, start: int, total: int | None) -> None:
@@ -220,25 +215,37 @@ def _check_room(remote: RemoteFile, path: Path, start: int, total: int | None) -
         )
 
 
-def _store(response: HTTPResponse, path: Path, start: int, total: int | None, observer: Observer) -> None:
-    """Append what comes to the partial file."""
-    done = start
+def _store(
+    response: HTTPResponse, path: Path, start: int, total: int | None, observer: Observer, period: float
+) -> None:
+    """Append what comes to the partial file; give up if less than `WORTH` bytes come in `period` seconds."""
+    done = mark = start
+    since = time.monotonic()
     observer.moved(done, total)
     with path.open("ab" if start else "wb", buffering=0) as file:
         # read1 hands over what has come so far, which a stall would otherwise lose.
         while piece := response.read1(PIECE):
             if total is not None and done + len(piece) > total:
                 raise _Refused(f"sends more than {total:,} bytes")
-            try:
-                written = file.write(piece)
-            except OSError as error:
-                raise DataError(f"{path} cannot be written ({error}); make room and run again.") from error
-            if written != len(piece):
-                raise DataError(f"{path} cannot be written (the disk is full); make room and run again.")
+            _append(piece, file, path)
             done += len(piece)
             observer.moved(done, total)
+            if done - mark >= WORTH:
+                mark, since = done, time.monotonic()
+            elif time.monotonic() - since > period:
+                raise _Broken(f"the connection all but stalled after {done:,} bytes")
     if total is not None and done < total:
         raise _Broken(f"the connection broke off after {done:,} of {total:,} bytes")
+
+
+def _append(piece: bytes, file: FileIO, path: Path) -> None:
+    """Write a piece whole; a full disk is no fault of the connection."""
+    try:
+        written = file.write(piece)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error}); make room and run again.") from error
+    if written != len(piece):
+        raise DataError(f"{path} cannot be written (the disk is full); make room and run again.")
 
 
 def _reason(error: Exception) -> str:
