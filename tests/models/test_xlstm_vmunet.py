@@ -6,6 +6,8 @@ from tester import ModelTester
 
 from dermseg.errors import ConfigError, DermsegWarning
 from dermseg.models.registry import create_model
+from dermseg.training.arguments import TrainArguments
+from dermseg.training.optimization import create_optimizer
 
 SMALL = {
     "width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4, "fusion_width": 16
@@ -33,6 +35,11 @@ class TestMultiLevelS(ModelTester):
 class TestMultiLevelM(ModelTester):
     name = "xlstm_vmunet"
     arguments: ClassVar[dict[str, Any]] = SMALL | {"xlstm_layers": "m"}
+
+
+class TestMultiLevelOverTwoLevels(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"fusion_levels": 2}
 
 
 class TestRows(ModelTester):
@@ -109,12 +116,40 @@ def test_every_level_reaches_the_decoder():
         model.xlstm.alpha[level] = alpha
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_levels_finer_than_asked_for_reach_the_decoder_as_they_are(levels):
+    model = create_model("xlstm_vmunet", **SMALL, fusion_levels=levels).eval()
+    given, made = [], []
+    model.encoder.register_forward_hook(lambda *call: given.extend(call[2].outputs))
+    for stage in model.decoder.stages[1:]:
+        stage.register_forward_pre_hook(lambda _, inputs: made.append(inputs[1]))
+    model(torch.randn(1, 3, 64, 64))
+    # The decoder goes from coarse to fine.
+    same = [torch.equal(skip, level) for skip, level in zip(reversed(made), given[:3], strict=True)]
+    assert same == [True] * (4 - levels) + [False] * (levels - 1)
+
+
+def test_a_fixed_scale_stays_where_it_starts():
+    model = create_model("xlstm_vmunet", **SMALL, learned_scale=False)
+    optimizer = create_optimizer(model, TrainArguments(learning_rate=0.1))
+    before = model.xlstm.back[0].weight.clone()
+    model(torch.randn(2, 3, 32, 32)).square().mean().backward()
+    optimizer.step()
+    assert model.xlstm.alpha.tolist() == [1.0] * 4
+    torch.testing.assert_close(model.xlstm.beta, torch.full((4,), 0.1))
+    assert (model.xlstm.back[0].weight - before).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"fusion": "levels"}, "multilevel, rows, released"),
         ({"heads": 5}, "heads"),
         ({"pretrained": True}, "timm"),
+        ({"fusion_levels": 0}, "fusion_levels"),
+        ({"fusion_levels": 5}, "fusion_levels"),
+        ({"learned_scale": 1}, "learned_scale"),
         ({"encoder": "resnet18", "fusion": "released"}, "vssm"),
     ],
 )

@@ -29,16 +29,20 @@ class MultiLevelFusion(nn.Module):
         width: Features per time step of the xLSTM.
         layers: Blocks of the xLSTM: "s", "m" or "sm".
         heads: Heads of every block.
+        learned_scale: Learn alpha and beta; otherwise they stay as they start, which is what Eq 16 becomes
+            without weights of its own (the projection back can still scale H).
     """
 
-    def __init__(self, widths: Sequence[int], width: int, layers: str, heads: int) -> None:
+    def __init__(
+        self, widths: Sequence[int], width: int, layers: str, heads: int, learned_scale: bool = True
+    ) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in widths)
         self.into = nn.ModuleList(nn.Linear(channels, width) for channels in widths)
         self.xlstm = XLSTM(width, layers, heads)
         self.back = nn.ModuleList(nn.Linear(width, channels) for channels in widths)
-        self.alpha = nn.Parameter(torch.ones(len(widths)))
-        self.beta = nn.Parameter(torch.full((len(widths),), INITIAL_BETA))
+        self.alpha = nn.Parameter(torch.ones(len(widths)), requires_grad=learned_scale)
+        self.beta = nn.Parameter(torch.full((len(widths),), INITIAL_BETA), requires_grad=learned_scale)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Map levels (B, H_l, W_l, C_l), sides whole multiples of the last level's, to the same shapes."""

@@ -24,6 +24,7 @@ from dermseg.layers.xlstm_released import COLUMNS, ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.vm_unet import (
+    STAGES,
     EncoderMaps,
     VSSDecoder,
     VSSEncoder,
@@ -64,6 +65,10 @@ class XLSTMVMUNet(SegmentationModel):
         state: Size N of the scan's state.
         fusion_width: Features per time step of the "multilevel" xLSTM.
         heads: Heads of the xLSTM's blocks; must divide its features per step. The released xLSTM has one.
+        fusion_levels: Encoder levels that pass the "multilevel" xLSTM, counted from the coarsest; finer ones
+            reach the decoder as they are.
+        learned_scale: Learn the weights alpha and beta of Eq 16; otherwise they stay at 1 and 0.1. Only
+            "multilevel" has them.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -82,16 +87,21 @@ class XLSTMVMUNet(SegmentationModel):
         state: int = 16,
         fusion_width: int = 192,
         heads: int = 4,
+        fusion_levels: int = 4,
+        learned_scale: bool = True,
     ) -> None:
         super().__init__()
         check_sizes(width, depths, depths_decoder, drop_path, state)
         check_flag("pretrained", pretrained)
+        check_flag("learned_scale", learned_scale)
+        check_whole("fusion_levels", fusion_levels, most=STAGES)
         if not isinstance(encoder, str):
             raise ConfigError(f"encoder must be 'vssm' or the name of a timm model, got {encoder!r}")
         if pretrained and encoder == "vssm":
             raise ConfigError("pretrained=True needs a timm encoder; for encoder='vssm' see load_released")
         _check_fusion(fusion, xlstm_layers, encoder, fusion_width, heads)
         self.fusion = fusion
+        self.finer = STAGES - fusion_levels
         self.encoder: nn.Module
         if encoder == "vssm":
             self.encoder = VSSEncoder(width, depths, drop_path, state).apply(init_linear)
@@ -101,18 +111,13 @@ class XLSTMVMUNet(SegmentationModel):
             self.encoder = TimmEncoder(encoder, stage_widths(width), pretrained)
             self.preprocessing = self.encoder.preprocessing
         self.decoder = VSSDecoder(width, depths_decoder, drop_path, state).apply(init_linear)
-        self.xlstm = self._fusion(fusion, xlstm_layers, stage_widths(width), fusion_width, heads)
+        self.xlstm: nn.Module
+        if fusion == "multilevel" and xlstm_layers:
+            widths = stage_widths(width)[self.finer :]
+            self.xlstm = MultiLevelFusion(widths, fusion_width, xlstm_layers, heads, learned_scale)
+        else:
+            self.xlstm = _behind_logits(fusion, xlstm_layers, heads)
         self.batch_independent = fusion != "released" or not xlstm_layers
-
-    @staticmethod
-    def _fusion(fusion: str, layers: str, widths: Sequence[int], fusion_width: int, heads: int) -> nn.Module:
-        if fusion == "released":
-            return ReleasedXLSTM(layers)
-        if not layers:
-            return nn.Identity()
-        if fusion == "rows":
-            return RowFusion(COLUMNS, layers, heads)
-        return MultiLevelFusion(widths, fusion_width, layers, heads)
 
     def forward(self, images: Tensor) -> Tensor:
         """Segment standardised images; see `SegmentationModel.forward`.
@@ -131,13 +136,21 @@ class XLSTMVMUNet(SegmentationModel):
         """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
         maps: EncoderMaps = self.encoder(images)
         if self.fusion == "multilevel":
-            return decode_levels(self.decoder, self.xlstm(maps.outputs))
+            finer, coarser = maps.outputs[: self.finer], maps.outputs[self.finer :]
+            return decode_levels(self.decoder, [*finer, *self.xlstm(coarser)])
         if maps.inputs:
             logits = decode_as_released(self.decoder, maps)
         else:  # a timm encoder does not give what its stages received
             logits = decode_levels(self.decoder, maps.outputs)
         fused: Tensor = self.xlstm(logits) if self.fusion == "rows" else self.xlstm(logits[:, 0])[:, None]
         return fused
+
+
+def _behind_logits(fusion: str, layers: str, heads: int) -> nn.Module:
+    """Make the xLSTM behind the logit map; without blocks there is none."""
+    if fusion == "released":
+        return ReleasedXLSTM(layers)
+    return RowFusion(COLUMNS, layers, heads) if layers else nn.Identity()
 
 
 def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor]) -> Tensor:
