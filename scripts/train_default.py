@@ -1,6 +1,6 @@
 """Make the weights that ship as `default`, and the measurements that their card is made from.
 
-    python scripts/train_default.py --isic ISIC_DIR --ph2 PH2_DIR --work RUNS [--stages STAGE ...] [--minutes M]
+    python scripts/train_default.py --isic ISIC_DIR --ph2 PH2_DIR --work RUNS [--stages STAGE ...]
 
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
@@ -188,9 +188,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--source", choices=("holdout", "final"), default="holdout", help="run that ships")
     options = parser.parse_args()
-    plan = Plan(
-        options.isic, options.ph2, options.work, options.minutes, options.threads, options.source
-    )
+    plan = Plan(options.isic, options.ph2, options.work, options.minutes, options.threads, options.source)
     plan.work.mkdir(parents=True, exist_ok=True)
     for name, stage in STAGES.items():
         if name in options.stages:

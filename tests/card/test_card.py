@@ -92,7 +92,7 @@ def facts():
 def installed(facts, tmp_path, monkeypatch):
     path = tmp_path / "small.json"
     path.write_text(json.dumps(facts))
-    monkeypatch.setattr("dermseg.weights.card_file", lambda name: path)
+    monkeypatch.setattr("dermseg.weights.card_file", lambda _: path)
     return path
 
 

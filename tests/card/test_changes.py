@@ -21,7 +21,9 @@ def generator():
 
 
 GEOMETRIC = {"rotation", "closer crop", "wider frame", "aspect", *INVARIANCES}
-ALL = [(name, level) for table in (CORRUPTIONS, INVARIANCES) for name in table for level in table[name].levels]
+ALL = [
+    (name, level) for table in (CORRUPTIONS, INVARIANCES) for name in table for level in table[name].levels
+]
 
 
 @pytest.mark.parametrize(("name", "level"), ALL)

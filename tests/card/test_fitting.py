@@ -36,7 +36,7 @@ def test_a_folded_temperature_divides_the_logits():
 
 
 def test_a_network_without_a_last_convolution_is_refused():
-    with pytest.raises(ConfigError, match="decoder.head"):
+    with pytest.raises(ConfigError, match=r"decoder\.head"):
         fold_temperature(create_model("unet"), 2.0)
 
 

@@ -41,13 +41,13 @@ def test_a_changed_file_is_refused(installation):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match="not the file that was published.*install"):
+    with pytest.raises(CheckpointError, match=r"not the file that was published.*install"):
         load_model("small")
 
 
 def test_a_missing_file_is_named(installation):
     (installation / "small.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="'small' are missing.*install"):
+    with pytest.raises(CheckpointError, match=r"'small' are missing.*install"):
         load_model("small")
 
 

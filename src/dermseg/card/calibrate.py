@@ -120,6 +120,8 @@ def _by_threshold(
         target = read_mask(pair.mask)
         masks = [probability >= threshold for threshold in THRESHOLDS]
         lesion = np.count_nonzero(target)
-        dice.append([2 * np.count_nonzero(mask & target) / (np.count_nonzero(mask) + lesion) for mask in masks])
+        dice.append(
+            [2 * np.count_nonzero(mask & target) / (np.count_nonzero(mask) + lesion) for mask in masks]
+        )
         soft.append([soft_dice(probability, mask) for mask in masks])
     return np.asarray(dice), np.asarray(soft)

@@ -1,7 +1,7 @@
 """Graded changes of an image with its mask: what a camera, a file format or a person's framing does.
 
-Every change takes an image (height, width, 3), uint8, its mask (height, width), bool, a level and a generator,
-and gives both anew. Lengths are shares of the image's shorter side. Level 0, or 1 of a factor, changes nothing.
+Every change takes an image (height, width, 3), uint8, its mask (height, width), bool, a level and a
+generator, and gives both anew. Level 0, or 1 of a factor, changes nothing.
 """
 
 import io
@@ -54,7 +54,7 @@ def lit(image: Picture, mask: Mask, level: float, _: np.random.Generator) -> tup
 
 
 def vignetted(image: Picture, mask: Mask, level: float, _: np.random.Generator) -> tuple[Picture, Mask]:
-    """Darken the corners towards black outside a round field; `level` is the share of the half diagonal cut."""
+    """Darken the corners beyond a round field to black; `level` is the share of the half diagonal cut."""
     height, width = mask.shape
     rows, columns = np.ogrid[:height, :width]
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2) / (np.hypot(height, width) / 2)
@@ -95,7 +95,7 @@ def mirrored(image: Picture, mask: Mask, level: float, _: np.random.Generator) -
 
 
 def padded(image: Picture, mask: Mask, level: float, _: np.random.Generator) -> tuple[Picture, Mask]:
-    """Add a margin of `level` of the shorter side all round that repeats the outermost pixels, without lesion."""
+    """Add a margin, `level` of the shorter side, that repeats the outermost pixels; none of it is lesion."""
     margin = round(level * min(mask.shape))
     wide = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     return wide, np.pad(mask, margin)

@@ -46,7 +46,13 @@ def reliability(facts: Facts) -> "Figure":
             continue
         rows = zip(counts["count"], counts["sum_probability"], counts["sum_lesion"], strict=True)
         points = [(probability / count, lesion / count) for count, probability, lesion in rows if count]
-        axes.plot(*zip(*points, strict=True), color=_COLOURS[number], marker="o", markersize=3, label=scores["title"].split(",")[0])
+        axes.plot(
+            *zip(*points, strict=True),
+            color=_COLOURS[number],
+            marker="o",
+            markersize=3,
+            label=scores["title"].split(",")[0],
+        )
     axes.set_xlabel("predicted probability of lesion")
     axes.set_ylabel("share of pixels that are lesion")
     axes.legend(frameon=False, fontsize=8)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
-from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.base import SegmentationModel
+from dermseg.models.expected_dice import ExpectedDice
 
 THRESHOLDS = tuple(round(0.25 + 0.025 * step, 3) for step in range(21))
 """Thresholds that are tried, 0.25 to 0.75."""
@@ -61,7 +61,9 @@ def fold_temperature(model: SegmentationModel, temperature: float) -> None:
     except AttributeError:
         head = nn.Identity()
     if not isinstance(head, nn.Conv2d):
-        raise ConfigError(f"{model.name} has no last convolution 'decoder.head' that could take a temperature")
+        raise ConfigError(
+            f"{model.name} has no last convolution 'decoder.head' that could take a temperature"
+        )
     for parameter in head.parameters():
         parameter.div_(temperature)
 

@@ -19,7 +19,10 @@ def write(title: str, card: Sequence[Section]) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [_row(table.titles), _row(["---:" if title in table.numeric else "---" for title in table.titles])]
+    lines = [
+        _row(table.titles),
+        _row(["---:" if title in table.numeric else "---" for title in table.titles]),
+    ]
     return "\n".join([*lines, *(_row([_escaped(cell) for cell in row]) for row in table.rows)])
 
 

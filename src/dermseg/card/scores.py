@@ -11,7 +11,12 @@ from dermseg.evaluation.metrics import JACCARD_THRESHOLD
 from dermseg.evaluation.statistics import Interval, mean_interval
 
 METRICS = ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
-SIZES = (("below 5 %", 0.0, 0.05), ("5 to 20 %", 0.05, 0.2), ("20 to 50 %", 0.2, 0.5), ("above 50 %", 0.5, 1.01))
+SIZES = (
+    ("below 5 %", 0.0, 0.05),
+    ("5 to 20 %", 0.05, 0.2),
+    ("20 to 50 %", 0.2, 0.5),
+    ("above 50 %", 0.5, 1.01),
+)
 """Lesion size: name, and bounds of its share of the image."""
 
 
@@ -85,7 +90,9 @@ def _interval(rows: Sequence[Row], name: str) -> Interval:
 
 
 def _row(line: Mapping[str, str]) -> Row:
-    values = {key: float(value) for key, value in line.items() if key not in ("identifier", "height", "width")}
+    values = {
+        key: float(value) for key, value in line.items() if key not in ("identifier", "height", "width")
+    }
     missing = {*METRICS, "tp", "fp", "fn"} - values.keys()
     if missing:
         raise KeyError(", ".join(sorted(missing)))

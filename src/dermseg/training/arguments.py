@@ -134,19 +134,19 @@ class TrainArguments:
     """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
     weight_average: float | None = None
-    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998, say);
-    by default the weights themselves."""
+    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998, say).
+    By default the weights themselves are kept."""
 
     patience: int | None = None
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 
     augment: bool = True
-    """Move, recolour and soil the training images, drawn anew for every image and epoch; `dermseg data preview`
+    """Move, recolour and soil the training images, anew for every image and epoch; `dermseg data preview`
     shows how."""
 
     augmentation: dict[str, Any] = field(default_factory=dict)
-    """What differs from the default of these changes: another preset (--augmentation.preset strong, or none) and
-    fields of `dermseg.data.augment.Augmentation`, e.g. --augmentation.hue 0"""
+    """What differs from the default of these changes: another preset (--augmentation.preset strong or none),
+    and fields of `dermseg.data.augment.Augmentation`, e.g. --augmentation.hue 0"""
 
     seed: int = 0
     """Same seed, same machine: same curve. It also holds out the images where no split is given."""

@@ -1,6 +1,6 @@
 """Weights that ship with the package, by name: `default`.
 
-Free of torch, so that a command can name them at once. The files are under a licence of their own, beside them.
+Free of torch, so that a command can name them at once. The files have a licence of their own, beside them.
 """
 
 import hashlib
