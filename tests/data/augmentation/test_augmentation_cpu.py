@@ -9,7 +9,7 @@ from dermseg.data.augmentation import cpu, geometry, light
 from dermseg.data.augmentation.draws import Draws
 from dermseg.data.augmentation.settings import STRONG
 
-SIZES = [(64, 64), (33, 20), (5, 70), (2, 3), (1, 1)]
+SIZES = [(64, 64), (33, 150), (5, 70), (2, 3), (1, 1)]
 WILD = replace(STRONG, scale=1.0, aspect=1.0, shift=0.3, elastic=0.08)
 
 
@@ -23,9 +23,9 @@ def batch(size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, Draws]:
 @pytest.mark.parametrize("size", SIZES)
 def test_sampling(size):
     images, masks, draws = batch(size)
-    at = geometry.places(geometry.control_points(draws, WILD, *size), *size)
-    views, moved = cpu.sample(images, masks, at)
-    expected, expected_masks = geometry.sample(images, masks, at)
+    points = geometry.control_points(draws, WILD, *size)
+    views, moved = cpu.sample(images, masks, points)
+    expected, expected_masks = geometry.sample(images, masks, points)
     assert (views.int() - expected.int()).abs().max() <= 1
     assert (views != expected).float().mean() < 0.01
     # A place in the very middle between two pixels may go to either.
@@ -36,7 +36,8 @@ def test_sampling(size):
 def test_recolouring(size):
     images, masks, draws = batch(size)
     matrices, offsets = light.rendering(images, draws, WILD)
-    arguments = images, matrices, offsets, light.gains(masks, draws, WILD), light.exponents(draws, WILD)
+    rows, columns = light.gains(masks, draws, WILD)
+    arguments = images, matrices, offsets, rows, columns, light.exponents(draws, WILD)
     result, expected = cpu.recolour(*arguments), light.recolour(*arguments)
     assert (result.int() - expected.int()).abs().max() <= 1
     assert (result != expected).float().mean() < 0.1
@@ -44,7 +45,7 @@ def test_recolouring(size):
 
 def test_tensors_that_are_not_contiguous():
     images, masks, draws = batch((32, 32))
-    at = geometry.places(geometry.control_points(draws, WILD, 32, 32), 32, 32)
-    expected = cpu.sample(images, masks, at)
-    strided = (tensor.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for tensor in (images, masks, at))
+    points = geometry.control_points(draws, WILD, 32, 32)
+    expected = cpu.sample(images, masks, points)
+    strided = (x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for x in (images, masks, points))
     assert all(map(torch.equal, cpu.sample(*strided), expected))

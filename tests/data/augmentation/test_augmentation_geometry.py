@@ -52,7 +52,6 @@ def test_still_places_give_the_images_back(size):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, *size), generator=generator, dtype=torch.uint8)
     masks = torch.randint(0, 2, (2, 2, *size), generator=generator, dtype=torch.uint8)
-    at = geometry.places(geometry.control_points(draws(2), NONE, *size), *size)
-    views, moved = geometry.sample(images, masks, at)
+    views, moved = geometry.sample(images, masks, geometry.control_points(draws(2), NONE, *size))
     assert (views.int() - images.int()).abs().max() <= 1
     assert torch.equal(moved, masks)

@@ -77,18 +77,18 @@ def folded(at: Tensor) -> Tensor:
     return torch.minimum(size, wave).copysign(at)
 
 
-def sample(images: Tensor, masks: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+def sample(images: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Sample images bilinearly, and masks at the nearest pixel.
 
     Args:
         images: uint8 (B, 3, H, W).
         masks: uint8 (B, any, H, W).
-        at: Places (B, 2, H, W).
+        points: Control points (B, 2, POINTS, POINTS).
 
     Returns:
         Images and masks of the same shapes, uint8.
     """
-    grid = folded(at).permute(0, 2, 3, 1)
+    grid = folded(places(points, *images.shape[2:])).permute(0, 2, 3, 1)
     moved = F.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
     moved_masks = F.grid_sample(masks.float(), grid, "nearest", "border", align_corners=False)
     return moved.round_().to(torch.uint8), moved_masks.to(torch.uint8)

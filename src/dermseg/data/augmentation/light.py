@@ -10,6 +10,8 @@ from dermseg.data.augmentation.settings import Augmentation
 
 _GREY = (0.299, 0.587, 0.114)
 _LARGEST_RADIUS = 0.72
+_LARGEST_STRETCH = 1.3
+"""Of the opening's width against its height."""
 _SAMPLES = 64
 """Rows and columns of pixels that the mean of an image is taken from, about."""
 
@@ -44,30 +46,25 @@ def rendering(images: Tensor, draws: Draws, augmentation: Augmentation) -> tuple
     return balance.unsqueeze(2) * matrix, balance * offset
 
 
-def gains(masks: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
-    """Draw how much light falls on each pixel: a gradient, a vignette, the edge of a round opening.
+def gains(masks: Tensor, draws: Draws, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
+    """Draw how much light falls on each pixel: a gradient in any direction, and a vignette.
 
     Args:
-        masks: uint8 (B, any, H, W); the opening is wide enough for the lesion in the first channel.
+        masks: (B, any, H, W), for their size.
         draws: Of the batch.
         augmentation: Ranges and shares.
 
     Returns:
-        Factors (B, H, W).
+        Factors (B, H) of the rows and (B, W) of the columns, to be added.
     """
-    x, y = (_middles(side, masks.device) for side in (masks.shape[3], masks.shape[2]))
-    loss = torch.zeros(len(masks), device=masks.device)
-    vignetted = draws.chosen("vignette", augmentation)
-    loss[vignetted] = augmentation.vignette_loss * draws.share("vignette_loss")[vignetted]
-    profiles = []
-    for at, axis in ((x, "x"), (y, "y")):
-        slope = augmentation.gradient * draws.either_way(f"gradient_{axis}")
-        profiles.append(0.5 + slope[:, None] * at - loss[:, None] / 2 * at**2)
-    field = profiles[1][:, :, None] + profiles[0][:, None, :]
-    through = draws.chosen("corners", augmentation)
-    if through:
-        field[through] *= _opening(masks[through, 0], draws, through, augmentation)
-    return field
+    loss = torch.zeros(len(masks), 1, device=masks.device)
+    dimmed = draws.chosen("vignette", augmentation)
+    loss[dimmed, 0] = augmentation.vignette_loss * draws.share("vignette_loss")[dimmed]
+    rows, columns = (
+        0.5 + augmentation.gradient * draws.either_way(f"gradient_{axis}")[:, None] * at - loss / 2 * at**2
+        for axis, at in (("y", _middles(masks.shape[2], loss)), ("x", _middles(masks.shape[3], loss)))
+    )
+    return rows, columns
 
 
 def exponents(draws: Draws, augmentation: Augmentation) -> Tensor:
@@ -75,46 +72,56 @@ def exponents(draws: Draws, augmentation: Augmentation) -> Tensor:
     return (1 + augmentation.gamma) ** draws.either_way("gamma")
 
 
-def recolour(images: Tensor, matrices: Tensor, offsets: Tensor, field: Tensor, powers: Tensor) -> Tensor:
-    """Change colours by a matrix and an offset, then the light by a field, then the curve by a power.
+def recolour(
+    images: Tensor, matrices: Tensor, offsets: Tensor, rows: Tensor, columns: Tensor, powers: Tensor
+) -> Tensor:
+    """Change colours by a matrix and an offset, then the light, then the curve.
 
     Args:
         images: uint8 (B, 3, H, W).
         matrices: (B, 3, 3).
         offsets: (B, 3).
-        field: (B, H, W).
+        rows: Light of each row (B, H), to be added to
+        columns: that of each column (B, W).
         powers: (B,), of values as shares of the full range.
 
     Returns:
         uint8 (B, 3, H, W).
     """
     linear = torch.baddbmm(offsets.unsqueeze(2), matrices, images.float().flatten(2)).view(images.shape)
-    lit = linear.mul_(field.unsqueeze(1)).div_(255).clamp_(0, 1)
+    lit = linear.mul_(rows[:, None, :, None] + columns[:, None, None, :]).div_(255).clamp_(0, 1)
     return lit.pow_(powers.view(-1, 1, 1, 1)).mul_(255).round_().to(torch.uint8)
 
 
-def _opening(lesions: Tensor, draws: Draws, through: list[int], augmentation: Augmentation) -> Tensor:
-    """Return how much of the light (b, H, W) comes through a round opening, at the images listed.
+def darken_corners(images: Tensor, masks: Tensor, draws: Draws, augmentation: Augmentation) -> None:
+    """Show some images through a round opening, in place.
 
     It may be an ellipse, since frames that are not square are squashed.
+
+    Args:
+        images: uint8 (B, 3, H, W).
+        masks: uint8 (B, any, H, W); the opening is wide enough for the lesion in the first channel.
+        draws: Of the batch.
+        augmentation: Ranges and shares.
     """
-    stretch = 1.3 ** (draws.either_way("corner_aspect")[through].view(-1, 1, 1) / 2)
-    x, y = (
-        _middles(side, lesions.device) - 0.1 * draws.either_way(f"corner_{axis}")[through].view(-1, 1)
-        for side, axis in ((lesions.shape[2], "x"), (lesions.shape[1], "y"))
-    )
-    distance = torch.hypot(x[:, None, :] * stretch, y[:, :, None] / stretch) / 2
-    softness = 0.002 + 0.01 * draws.share("corner_softness")[through].view(-1, 1, 1) ** 2
-    smallest = augmentation.corner_radius
-    drawn = smallest + (_LARGEST_RADIUS - smallest) * draws.share("corner_radius")[through].view(-1, 1, 1)
-    # Black pixels that the mask calls lesion would teach a network to call black corners lesion.
-    lesion = (distance * (lesions > 0)).amax(dim=(1, 2), keepdim=True)
-    return torch.sigmoid((torch.maximum(drawn, lesion + 4 * softness) - distance) / softness)
+    for index in draws.chosen("corners", augmentation):
+        lesion, place = masks[index, 0], {}
+        for axis, side in (("y", lesion.shape[0]), ("x", lesion.shape[1])):
+            place[axis] = _middles(side, lesion) - 0.2 * (draws.number(f"corner_{axis}", index) - 0.5)
+        stretch = _LARGEST_STRETCH ** (draws.number("corner_aspect", index) - 0.5)
+        distance = torch.hypot(place["x"] * stretch, place["y"][:, None] / stretch) / 2
+        softness = 0.005 + 0.03 * draws.number("corner_softness", index) ** 2
+        smallest = augmentation.corner_radius
+        drawn = smallest + (_LARGEST_RADIUS - smallest) * draws.number("corner_radius", index)
+        # Black pixels that the mask calls lesion would teach a network to call black corners lesion.
+        radius = (distance * (lesion > 0)).max().clamp(min=drawn) + softness
+        opening = ((radius - distance) / softness).clamp_(0, 1)
+        images[index] = opening.mul(images[index]).round_()
 
 
-def _middles(side: int, device: torch.device) -> Tensor:
+def _middles(side: int, like: Tensor) -> Tensor:
     """Places of the middles of `side` pixels, in [-1, 1]."""
-    return (torch.arange(side, device=device) * 2 + 1) / side - 1
+    return (torch.arange(side, device=like.device) * 2 + 1) / side - 1
 
 
 def _turn(angle: Tensor) -> Tensor:

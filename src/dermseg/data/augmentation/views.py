@@ -41,12 +41,11 @@ def augment(
     draws = Draws(len(images), generator, images.device)
     # bfloat16 has 8 bits of precision, too few for a sum of channels that is rounded to 8 bits again.
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        height, width = images.shape[2:]
-        points = geometry.control_points(draws, augmentation, height, width)
-        views, moved = sample(images, masks, geometry.places(points, height, width))
+        views, moved = sample(images, masks, geometry.control_points(draws, augmentation, *images.shape[2:]))
         add_scene(views, draws, augmentation)
         matrices, offsets = light.rendering(views, draws, augmentation)
-        field, powers = light.gains(moved, draws, augmentation), light.exponents(draws, augmentation)
-        views = recolour(views, matrices, offsets, field, powers)
+        rows, columns = light.gains(moved, draws, augmentation)
+        views = recolour(views, matrices, offsets, rows, columns, light.exponents(draws, augmentation))
+        light.darken_corners(views, moved, draws, augmentation)
         photograph(views, draws, augmentation)
     return views, moved
