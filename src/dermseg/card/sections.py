@@ -237,8 +237,8 @@ def _expected(facts: Facts) -> Section:
         (
             "For every image the Dice of its outline is estimated from the probability map alone (column "
             f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On the images that "
-            f"it was fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: the "
-            "mean Dice of the share of images of which most is expected.",
+            f"it was fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: "
+            "the mean Dice of the share of images of which most is expected.",
         ),
         (Table(("share of images", "per-image Dice"), rows, ("share of images", "per-image Dice")),),
         "coverage",
@@ -252,8 +252,8 @@ def _limits() -> Section:
             "Skin: the training images are mostly of light skin; nothing was measured on dark skin.",
             "Devices: dermatoscopes of the ISIC archive, and PH2's. Photographs without a dermatoscope, "
             "several lesions in one image, nails, mucosa and scalp were not measured.",
-            "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a mean "
-            "Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one style.",
+            "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a "
+            "mean Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one style.",
             "One seed, one run. Five-fold, out-of-fold numbers and the peer trained beside it are owed "
             "(docs/default-weights.md).",
             "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one "
