@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import archive_of, breaks_after, stalls_after, status
+from file_server import archive_of, breaks_after, quick, stalls_after, status
 from filelock import FileLock
 from rich.console import Console
 
@@ -74,6 +74,14 @@ def test_broken_connections_are_told_and_mended(fetched, server, tmp_path):
     assert sound(tmp_path / "data")
 
 
+def test_a_terminal_gets_a_bar(entry, server, tmp_path):
+    server.pace = 0.05
+    said = io.StringIO()
+    download(entry, tmp_path / "data", Console(file=said, force_terminal=True, width=200), quick())
+    assert "fetching ISIC2018_Task1-2_Training_Input.zip" in said.getvalue()
+    assert sound(tmp_path / "data")
+
+
 class TestWithoutNetwork:
     def test_says_which_files_go_where(self, fetched, entry, tmp_path):
         with pytest.raises(DataError) as error:
@@ -129,9 +137,12 @@ class TestSomeFilesFail:
         folder = tmp_path / "data" / "ISIC2018_Task1-2_Training_Input"
         folder.mkdir(parents=True)
         (folder / "mine.jpg").write_bytes(b"mine")
-        with pytest.raises(DataError, match=r"Training_Input holds 1 images instead of 3; move it away"):
+        with pytest.raises(
+            DataError, match=r"Training_Input holds 1 images instead of 3; move it away"
+        ) as error:
             fetched()
         assert (folder / "mine.jpg").read_bytes() == b"mine"
+        assert "Fetch by hand" not in str(error.value)
 
     def test_a_server_that_is_down(self, fetched, server):
         server.script = [status(500)] * 9

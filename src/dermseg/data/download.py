@@ -62,9 +62,9 @@ def download(entry: Entry, out: Path, console: Console, patience: Patience | Non
                 failures.append(str(error))
                 if isinstance(error, UnreachableError):
                     break
-        missing = [file for file in entry.files if not is_there(file, out)]
+        missing = [file for file in entry.files if _is_missing(file, out)]
     if failures:
-        raise DataError("\n".join([*failures, by_hand(entry, missing, out)]))
+        raise DataError("\n".join([*failures, *([by_hand(entry, missing, out)] if missing else [])]))
     _say(console, f"{entry.pairs:,} images with masks are in {out}. Next: dermseg data check {out}")
 
 
@@ -73,6 +73,11 @@ def is_there(file: RemoteFile, out: Path) -> bool:
     if file.folder is None:
         return (out / file.name).is_file()
     return len(image_files(official_folder(out, file.folder))) == file.images
+
+
+def _is_missing(file: RemoteFile, out: Path) -> bool:
+    """Say whether nothing of that name is there, be it right or wrong."""
+    return not (out / file.name).exists() and not (file.folder and (out / file.folder).exists())
 
 
 def _announce(entry: Entry, out: Path, console: Console) -> None:
