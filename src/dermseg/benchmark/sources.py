@@ -43,7 +43,7 @@ def read_images(data: Data, arguments: Sequence[TrainArguments], console: Consol
     """
     masks = None if data.masks is None else Path(data.masks)
     collection = read_collection(Path(data.folder), data.layout, masks)
-    forms = {(a.size, a.geometry): a for a in arguments}
+    forms = {(a.size, a.geometry, *a.preprocessing): a for a in arguments}
     caches = [
         prepare(
             collection.pairs,
@@ -51,6 +51,7 @@ def read_images(data: Data, arguments: Sequence[TrainArguments], console: Consol
             directory_for(Path(data.folder), a.size, a.cache),
             progress=console.is_terminal,
             geometry=a.geometry,
+            preprocessing=a.preprocessing,
         )
         for _, a in sorted(forms.items(), key=lambda item: item[0])
     ]

@@ -46,7 +46,8 @@ def score_images(
         predicted = predictor.predict(read_image(pair.image), str(pair.image))
         if predicted.mask.shape != target.shape:
             raise DataError(f"{pair.mask} has another size than its image; correct the pair, then run again.")
-        images.append(ScoredImage(pair, *target.shape, score(predicted.mask, target)))
+        height, width = target.shape
+        images.append(ScoredImage(pair, height, width, score(predicted.mask, target)))
         calibration += Calibration.of(predicted.probability, target)
         save_mask(predicted.mask, masks / f"{pair.identifier}.png", None if native else MASK_SIDE)
     return images, calibration

@@ -95,7 +95,7 @@ class Processes:
             process.stdin.close()
         if status in ENDINGS:
             state = read_state(job.folder)
-            return Outcome(job, ENDINGS[status], state and state.error)
+            return Outcome(job, ENDINGS[status], None if state is None else state.error)
         if self._stopping:
             return Outcome(job, "paused")
         return note_crash(job, _reason(status, job.folder))
