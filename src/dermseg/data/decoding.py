@@ -30,6 +30,9 @@ PIXELS_AT_ONCE = 64_000_000
 """Pixels of the files that are decoded at a time, however many threads there are: about 0.5 GB, since Pillow
 takes four bytes for a pixel and an image may have to be turned or converted."""
 
+THREADS = 6
+"""Most threads that decode. Each keeps up to 64 MB of what it has freed, as glibc allocates."""
+
 
 def decoded(
     pairs: Sequence[Pair],
@@ -43,7 +46,7 @@ def decoded(
     Args:
         pairs: Pairs to decode.
         size: Side of the results in pixels.
-        workers: Number of threads; Pillow decodes outside Python's lock.
+        workers: Number of threads, of which `THREADS` at most are used; Pillow decodes outside Python's lock.
         geometry: How images and masks come into the square.
         steps: What is done to the images there: names in `dermseg.data.preprocessing.table`.
 
@@ -52,9 +55,10 @@ def decoded(
         pair is at fault.
     """
     budget = _PixelBudget(PIXELS_AT_ONCE)
-    with ThreadPoolExecutor(workers) as pool:
+    threads = min(workers, THREADS)
+    with ThreadPoolExecutor(threads) as pool:
         tasks = (pool.submit(_decode, pair, size, geometry, steps, budget) for pair in pairs)
-        waiting = deque(islice(tasks, 4 * workers))
+        waiting = deque(islice(tasks, 4 * threads))
         try:
             while waiting:
                 yield waiting.popleft().result()
