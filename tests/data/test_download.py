@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import archive_of, breaks_after, quick, stalls_after, status
+from file_server import archive_of, breaks_after, quick, status
 from filelock import FileLock
 from rich.console import Console
 
@@ -68,7 +68,7 @@ def test_what_is_known_comes_before_the_first_request(tmp_path, monkeypatch):
 
 
 def test_broken_connections_are_told_and_mended(fetched, server, tmp_path):
-    server.script = [breaks_after(100), stalls_after(50)]
+    server.script = [breaks_after(100), breaks_after(50)]
     said = fetched(attempts=3)
     assert "broke off after 100 of" in said
     assert sound(tmp_path / "data")
