@@ -1,8 +1,5 @@
 """The demo: synthetic lesions, a small network trained on them, its scores, and a page of it all."""
 
-import base64
-import html
-import io
 import json
 import os
 import platform
@@ -14,9 +11,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 
 from dermseg import __version__
@@ -27,9 +21,10 @@ from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.statistics import Interval
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, outlined_thumbnail
-from dermseg.files import write_json, write_text
+from dermseg.files import write_json
 from dermseg.inference.paths import printable
 from dermseg.inference.predict import predict
+from dermseg.pages import data_uri, escaped, gallery, table, thumbnail, write_page
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
@@ -78,7 +73,7 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     )
     masks = {image.source: image.files.mask for image in predicted.images}
     page = out / "index.html"
-    write_text(page, _page(trained, scored, masks))
+    _write_page(page, trained, scored, masks)
     console.print(f"\nOpen {page.resolve()}", markup=False, highlight=False, soft_wrap=True)
     return page
 
@@ -110,21 +105,23 @@ def _arguments(out: Path, seed: int) -> TrainArguments:
     )
 
 
-def _page(trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) -> str:
+def _write_page(path: Path, trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) -> None:
     run = json.loads((trained.folder / "summary.json").read_text(encoding="utf-8"))
     ranked = scored.ranked()
     # An image whose second prediction failed has no outline to show.
     drawn = [image for image in ranked if image.pair.image in masks]
     shown = [*drawn[:_SHOWN], *drawn[-_SHOWN:]] if len(drawn) > 2 * _SHOWN else drawn
+    titles = ("metric", "how it is aggregated", "value", "95\N{NARROW NO-BREAK SPACE}% interval")
     template = Template(resources.files("dermseg").joinpath("demo.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        lead=html.escape(_lead(run, len(ranked))),
-        rows="\n".join(_rows(scored)),
-        gallery="\n".join(_figure(image, masks[image.pair.image]) for image in shown),
+    body = template.substitute(
+        lead=escaped(_lead(run, len(ranked))),
+        scores=table(titles, _rows(scored), numeric=titles[2:]),
+        outlines=gallery(_figure(image, masks[image.pair.image]) for image in shown),
         count=len(ranked),
-        curves=_embedded((trained.folder / "curves.png").read_bytes()),
-        commands=html.escape(_commands(trained.weights)),
+        curves=data_uri((trained.folder / "curves.png").read_bytes(), "PNG"),
+        commands=escaped(_commands(trained.weights)),
     )
+    write_page(path, "dermseg demo", body)
 
 
 def _lead(run: dict[str, Any], tested: int) -> str:
@@ -135,16 +132,16 @@ def _lead(run: dict[str, Any], tested: int) -> str:
     )
 
 
-def _rows(scored: Evaluation) -> list[str]:
+def _rows(scored: Evaluation) -> list[tuple[str, str, str, str]]:
     per_image = [
-        _row(METRICS[name], "mean over images", interval.mean, _ends(interval))
+        (METRICS[name], "mean over images", f"{interval.mean:.3f}", _ends(interval))
         for name, interval in scored.means.items()
     ]
     pooled = scored.pooled
     return [
         *per_image,
-        _row("Dice", "pooled over all pixels", pooled.dice, ""),
-        _row("IoU", "pooled over all pixels", pooled.iou, ""),
+        ("Dice", "pooled over all pixels", f"{pooled.dice:.3f}", ""),
+        ("IoU", "pooled over all pixels", f"{pooled.iou:.3f}", ""),
     ]
 
 
@@ -154,28 +151,10 @@ def _ends(interval: Interval) -> str:
     return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
-def _row(metric: str, aggregation: str, value: float, interval: str) -> str:
-    cells = f"<td>{html.escape(metric)}</td><td>{aggregation}</td>"
-    return f'<tr>{cells}<td class="number">{value:.3f}</td><td class="number">{interval}</td></tr>'
-
-
 def _figure(image: ScoredImage, mask: Path) -> str:
     outlines = [(read_mask(image.pair.mask), TARGET_COLOUR), (read_mask(mask), PREDICTION_COLOUR)]
     picture = outlined_thumbnail(read_image(image.pair.image), outlines)
-    caption = f"{html.escape(image.pair.identifier)}: Dice {image.scores.dice:.3f}"
-    drawn = f'<img alt="{caption}" src="{_embedded(_png(picture))}">'
-    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "PNG")
-    return encoded.getvalue()
-
-
-def _embedded(png: bytes) -> str:
-    """Give a PNG as a data URI, so that the page is one file."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return thumbnail(picture, f"{image.pair.identifier}: Dice {image.scores.dice:.3f}", "PNG")
 
 
 def _commands(weights: Path) -> str:

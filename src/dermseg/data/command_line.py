@@ -58,17 +58,25 @@ def data_verify(path: Path, name: str | None = None) -> int:
     return 0 if print_verification(path, name) else 1
 
 
-def data_check(path: str, layout: Layout = "auto", masks: Path | None = None) -> int:
-    """List what a data folder holds and name every file that cannot be used.
+def data_check(
+    path: str,
+    layout: Layout = "auto",
+    masks: Path | None = None,
+    out: Path | None = None,
+    json: Path | None = None,
+) -> int:
+    """List what a data folder holds, name every file that cannot be used, and report on its quality.
 
     Args:
         path: Folder of a data set.
         layout: How the folder is laid out.
         masks: Folder of the masks, where they are not beside the images.
+        out: Folder for a page with figures and pictures of the worst pairs; it shows your images.
+        json: File for the same facts, for machines.
     """
     from dermseg.data.commands import check
 
-    return 1 if check(path, layout, masks) else 0
+    return 1 if check(path, layout, masks, out, json) else 0
 
 
 def data_prepare(

@@ -3,28 +3,70 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
 from dermseg.data import cache as caches
-from dermseg.data.building import decoded, faults, usable_cores
 from dermseg.data.pairs import problem_lines
+from dermseg.data.quality.examination import Examination, examine
+from dermseg.data.quality.record import write_record
 from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import synthetic_collection
+from dermseg.inference.paths import require_writable
+from dermseg.pages import refuse_foreign_page
+
+PAGE = "index.html"
+"""Name of the page that `check` writes."""
 
 
-def check(path: str, layout: str, masks: Path | None = None) -> int:
-    """Decode every pair, print how many are usable and every file that is not; return the number of those."""
-    collection = read_collection(Path(path), layout, masks)
-    count = len(collection.pairs)
-    # Only whether they can be decoded matters, so the least is kept of them.
-    results = decoded(collection.pairs, 1, usable_cores())
-    shown = track(results, "Decoding", total=count, console=Console(stderr=True))
-    undecodable = faults([entry for entry, _, _ in shown])
-    problems = [*collection.problems, *undecodable]
-    _print(f"{collection.name}: {count - len(undecodable):,} usable pairs, {len(problems):,} problems")
+def check(
+    path: str, layout: str, masks: Path | None = None, out: Path | None = None, record: Path | None = None
+) -> int:
+    """Look at every pair, print how many are usable and every file that is not, and write the report.
+
+    Args:
+        path: Folder of a data set.
+        layout: How the folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
+        out: Folder for the page; none is written without.
+        record: JSON file for the same facts; none is written without.
+
+    Returns:
+        The number of files that cannot be used.
+    """
+    page = None if out is None else out / PAGE
+    # Before the work instead of after it.
+    for file in filter(None, (page, record)):
+        require_writable(file.parent)
+    if page is not None:
+        refuse_foreign_page(page)
+    examination = examine(read_collection(Path(path), layout, masks))
+    problems = examination.problems
+    name = examination.collection.name
+    _print(f"{name}: {len(examination.measures):,} usable pairs, {len(problems):,} problems")
     for line in problem_lines(problems, limit=len(problems)):
         _print(f"  {line}")
+    for line in _remarks(examination):
+        _print(f"  {line}")
+    if page is not None:
+        # Here, since matplotlib takes a while to import.
+        from dermseg.data.quality.page import write_quality_page
+
+        write_quality_page(page, examination, path)
+        _print(f"Open {page.resolve()}")
+    elif _remarks(examination):
+        _print("  `--out DIR` shows them on a page")
+    if record is not None:
+        write_record(record, examination, path)
     return len(problems)
+
+
+def _remarks(examination: Examination) -> list[str]:
+    """Say how many usable pairs are worth a look, and why."""
+    found = [
+        (len(pairs), suspicion.title.lower()) for suspicion, pairs in examination.suspicious.values() if pairs
+    ]
+    if examination.duplicates:
+        found.append((len(examination.duplicates), "near-duplicate pairs of images"))
+    return [f"worth a look: {count:,} {what}" for count, what in found]
 
 
 def prepare(path: str, size: int, layout: str, masks: Path | None, cache: Path | None) -> int:

@@ -1,0 +1,142 @@
+"""Looking at every pair of a data set once: in parallel, with little kept of each."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from dermseg.data.building import usable_cores
+from dermseg.data.duplicates import Duplicate, Fingerprint, fingerprint, near_duplicates
+from dermseg.data.images import read_image, read_mask, read_size
+from dermseg.data.pairs import Collection, Pair, Problem, reason_of, size_mismatch
+from dermseg.data.quality.measures import Measures, measure_pair
+from dermseg.data.quality.suspicions import SUSPICIONS, Suspicion
+from dermseg.errors import DataError
+
+MEAN_SIDE = 128
+"""Side of the mean mask in pixels; every mask is squashed to this square."""
+WORKERS = 4
+"""Most threads: each holds an image, its mask and the labels of its pieces, about 12 bytes a pixel."""
+LARGE = 16_000_000
+"""Pixels from which only one image is held at a time."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found in a data set."""
+
+    collection: Collection
+    measures: tuple[Measures, ...]
+    """Of every usable pair, in the order of the identifiers."""
+    problems: tuple[Problem, ...]
+    """Every file that cannot be used."""
+    empty: tuple[str, ...]
+    """Pairs whose mask marks no lesion; each is among the problems too."""
+    duplicates: tuple[Duplicate, ...]
+    """Images that show the same, the likest first."""
+    mean_mask: NDArray[np.float64]
+    """Share of the usable masks with lesion at each place (MEAN_SIDE, MEAN_SIDE); zero without masks."""
+
+    @property
+    def sizes(self) -> list[tuple[tuple[int, int], int]]:
+        """Sizes (height, width) of the usable images with their numbers, the commonest first."""
+        counts = Counter((pair.height, pair.width) for pair in self.measures)
+        return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+
+    @cached_property
+    def suspicious(self) -> dict[str, tuple[Suspicion, list[Measures]]]:
+        """Each suspicion, by key, with the pairs it was raised about, the worst first."""
+        return {suspicion.key: (suspicion, suspicion.find(self.measures)) for suspicion in SUSPICIONS}
+
+
+def examine(collection: Collection) -> Examination:
+    """Decode and measure every pair, showing progress on standard error.
+
+    A file that cannot be used becomes a problem and does not stop the others.
+
+    Args:
+        collection: Pairs to look at; its problems are carried over.
+    """
+    measures: list[Measures] = []
+    fingerprints: list[Fingerprint] = []
+    problems = list(collection.problems)
+    empty: list[str] = []
+    total = np.zeros((MEAN_SIDE, MEAN_SIDE))
+    with ThreadPoolExecutor(min(WORKERS, usable_cores())) as pool:
+        # In the order of the pairs. Only what is small comes back, so what waits here may be long.
+        looked: Iterator[_Look | Problem] = pool.map(_look_alone_if_large, collection.pairs)
+        console = Console(stderr=True)
+        for pair, found in zip(
+            collection.pairs,
+            track(looked, "Looking", total=len(collection.pairs), console=console),
+            strict=True,
+        ):
+            if isinstance(found, Problem):
+                problems.append(found)
+                if found.reason == _EMPTY:
+                    empty.append(pair.identifier)
+                continue
+            measures.append(found.measures)
+            fingerprints.append(found.fingerprint)
+            total += found.cover
+    duplicates = sorted(near_duplicates(fingerprints), key=lambda pair: (-pair.correlation, pair.first))
+    return Examination(
+        collection,
+        tuple(measures),
+        tuple(problems),
+        tuple(empty),
+        tuple(duplicates),
+        total / max(1, len(measures)),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What is kept of a pair."""
+
+    measures: Measures
+    fingerprint: Fingerprint
+    cover: NDArray[np.float64]
+    """The mask squashed to (MEAN_SIDE, MEAN_SIDE), 0 to 1."""
+
+
+_EMPTY = "marks no lesion (the mask is empty), so the pair is left out; outline the lesion if there is one"
+
+
+_ALONE = Lock()
+
+
+def _look_alone_if_large(pair: Pair) -> _Look | Problem:
+    try:
+        height, width = read_size(pair.image)
+    except DataError as error:
+        return Problem(pair.image, reason_of(error, pair.image))
+    with _ALONE if height * width > LARGE else nullcontext():
+        return _look(pair)
+
+
+def _look(pair: Pair) -> _Look | Problem:
+    path = pair.image
+    try:
+        image = read_image(path)
+        path = pair.mask
+        mask = read_mask(path)
+    except DataError as error:
+        return Problem(path, reason_of(error, path))
+    if mask.shape != image.shape[:2]:
+        height, width = image.shape[:2]
+        return Problem(path, size_mismatch((height, width), (mask.shape[0], mask.shape[1])))
+    if not mask.any():
+        return Problem(path, _EMPTY)
+    levels = Image.fromarray(mask.astype(np.uint8) * 255)
+    cover = np.asarray(levels.resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BOX)) / 255
+    return _Look(measure_pair(pair.identifier, image, mask), fingerprint(pair.identifier, image), cover)
