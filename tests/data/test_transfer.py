@@ -8,10 +8,14 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 from file_server import (
+    Answer,
+    FileServer,
+    Handler,
     absurd_numbers,
     breaks_after,
     etag,
@@ -27,6 +31,8 @@ from file_server import (
     without_length,
     without_version,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dermseg.data import transfer
 from dermseg.data.transfer import UnreachableError, fetch
@@ -369,3 +375,41 @@ def test_a_disk_that_fills_up_is_no_reason_to_try_again(server, target):
     fetch(server.offer("a.zip", CONTENT), target, Heard(), quick())
     assert arrived(target)
     assert server.ranges == [None, "bytes=5000-"]
+
+
+ANSWERS = st.one_of(
+    st.integers(0, len(CONTENT)).map(breaks_after),
+    st.sampled_from([500, 503, 429]).map(status),
+    st.sampled_from([ignores_ranges, sends_another_range, without_version, without_length, absurd_numbers]),
+)
+
+
+@settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(script=st.lists(ANSWERS, max_size=6), changes=st.integers(0, 6))
+def test_whatever_a_server_does_the_file_is_right_or_absent(script, changes):
+    """Let a server misbehave in any order, and have another version of the file until some moment."""
+    with FileServer() as server, TemporaryDirectory() as folder:
+        target = Path(folder) / "a.zip"
+        remote = server.offer("a.zip", CONTENT)
+        server.files["a.zip"] = OLD if changes else CONTENT
+
+        def changing(answer: Answer, number: int) -> Answer:
+            def answered(handler: Handler, content: bytes) -> None:
+                answer(handler, content)
+                if number + 1 == changes:
+                    server.files["a.zip"] = CONTENT
+
+            return answered
+
+        server.script = [changing(answer, number) for number, answer in enumerate(script)]
+        for _ in range(3):
+            try:
+                fetch(remote, target, Heard(), quick())
+                break
+            except DataError:
+                assert not target.exists()
+                server.files["a.zip"] = CONTENT
+        else:
+            server.script = []
+            fetch(remote, target, Heard(), quick())
+        assert arrived(target)
