@@ -19,10 +19,10 @@ from dermseg.data.decoding import faults as faults
 from dermseg.data.decoding import good as good
 from dermseg.data.decoding import usable_cores as usable_cores
 from dermseg.data.pairs import Pair
-from dermseg.data.storage import RowWriter, check_space, count_intact, remove
+from dermseg.data.storage import RowWriter, check_space, count_intact
 from dermseg.files import write_json, write_text
 
-INDEX, JOURNAL = "index.json", "building.jsonl"
+INDEX, JOURNAL, LOCK = "index.json", "building.jsonl", "lock"
 
 
 def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers: int, progress: bool) -> None:
@@ -82,10 +82,17 @@ def _resume(pairs: Sequence[Pair], size: int, directory: Path) -> list[Entry]:
         # After a power failure the journal may be on the disk when pixels are not.
         done = done[: done.index(good(done)[intact])]
     if not done:
-        (directory / INDEX).unlink(missing_ok=True)
-        remove(directory)
+        _clear(directory)
     write_text(directory / JOURNAL, "".join(json.dumps(entry) + "\n" for entry in done))
     return done
+
+
+def _clear(directory: Path) -> None:
+    """Remove the files of a build, and what others may have derived from them and kept beside them."""
+    # The index last: killed before that, the next build clears again.
+    for path in sorted(directory.iterdir(), key=lambda path: path.name == INDEX):
+        if path.name != LOCK and path.is_file():
+            path.unlink()
 
 
 def _journaled(journal: Path, pairs: Sequence[Pair]) -> list[Entry]:

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from dermseg.data.building import (
     INDEX,
+    LOCK,
     build,
     content_checksum,
     faults,
@@ -172,7 +173,7 @@ def outdated(cache: Cache) -> list[Path]:
 @contextmanager
 def _locked(directory: Path, progress: bool) -> Iterator[None]:
     """Hold the lock of a cache; say so where another process has it, which may take minutes."""
-    lock = FileLock(directory / "lock")
+    lock = FileLock(directory / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

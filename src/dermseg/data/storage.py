@@ -124,12 +124,6 @@ def count_intact(directory: Path, size: int, digests: Iterable[str]) -> int:
     return count
 
 
-def remove(directory: Path) -> None:
-    """Remove both files. A process that has them mapped keeps what it has."""
-    for name in (IMAGES, MASKS):
-        (directory / name).unlink(missing_ok=True)
-
-
 def check_space(directory: Path, size: int, rows: int) -> None:
     """Make sure that this many further rows fit onto the disk.
 
