@@ -18,14 +18,16 @@ from dermseg.card.fitting import (
     fold_temperature,
     risk_coverage,
 )
-from dermseg.data.augment import normalize
-from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
+from dermseg.card.overlap import dice
+from dermseg.data.images import read_image, read_mask
 from dermseg.data.pairs import Pair
-from dermseg.evaluation.metrics import score
 from dermseg.inference.predictor import Predictor
 from dermseg.models.base import SegmentationModel
 from dermseg.models.expected_dice import soft_dice
 from dermseg.models.weights import load_model, read_notes, save_model
+
+_GRID = 4
+"""Pixels between those that a temperature is fitted on; neighbours say the same."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[i
     model = _at(model, max(by_size, key=lambda size: by_size[size]))
     temperature = fit_temperature(*_logits(model, pairs))
     fold_temperature(model, temperature)
-    dice, soft = _by_threshold(model, pairs)
-    model.threshold = best_threshold(dice)
+    found, soft = _by_threshold(model, pairs)
+    model.threshold = best_threshold(found)
     column = THRESHOLDS.index(model.threshold)
-    model.expected_dice = fit_expected_dice(soft[:, column].tolist(), dice[:, column].tolist())
+    model.expected_dice = fit_expected_dice(soft[:, column].tolist(), found[:, column].tolist())
     estimate = model.expected_dice.intercept + model.expected_dice.slope * soft[:, column]
     fitted = Fitted(
         images=len(pairs),
@@ -71,10 +73,12 @@ def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[i
         dice_by_size=by_size,
         temperature=temperature,
         threshold=model.threshold,
-        dice_by_threshold=dict(zip(THRESHOLDS, dice.mean(axis=0).tolist(), strict=True)),
+        dice_by_threshold=dict(zip(THRESHOLDS, found.mean(axis=0).tolist(), strict=True)),
         expected_dice=asdict(model.expected_dice),
-        correlation=float(np.corrcoef(estimate, dice[:, column])[0, 1]),
-        risk_coverage=[asdict(point) for point in risk_coverage(estimate.tolist(), dice[:, column].tolist())],
+        correlation=float(np.corrcoef(estimate, found[:, column])[0, 1]),
+        risk_coverage=[
+            asdict(point) for point in risk_coverage(estimate.tolist(), found[:, column].tolist())
+        ],
     )
     notes: dict[str, Any] = {**read_notes(weights), "calibration": asdict(fitted)}
     save_model(model, out, notes=notes, half=True)
@@ -89,24 +93,24 @@ def _at(model: SegmentationModel, size: int) -> SegmentationModel:
 def _mean_dice(model: SegmentationModel, pairs: Sequence[Pair]) -> float:
     predictor = Predictor(model)
     size = model.preprocessing.size
-    dice = [
-        score(predictor.predict(read_image(pair.image)).mask, read_mask(pair.mask)).dice
+    found = [
+        dice(predictor.predict(read_image(pair.image)).mask, read_mask(pair.mask))
         for pair in track(pairs, f"Dice at {size} px")
     ]
-    return float(np.mean(dice))
+    return float(np.mean(found))
 
 
-@torch.inference_mode()
 def _logits(model: SegmentationModel, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """Logits and masks (N, size, size) at the network's own size."""
-    preprocessing = model.preprocessing
-    logits, masks = [], []
+    """Logits and lesion (N,) of the pixels of a coarse grid over every image."""
+    predictor = Predictor(model)
+    probabilities, masks = [], []
     for pair in track(pairs, "Logits"):
-        image = torch.from_numpy(resize_image(read_image(pair.image), preprocessing.size).copy())
-        batch = normalize(image.permute(2, 0, 1)[None], preprocessing.mean, preprocessing.std)
-        logits.append(model(batch)[0, 0])
-        masks.append(torch.from_numpy(resize_mask(read_mask(pair.mask), preprocessing.size)))
-    return torch.stack(logits), torch.stack(masks)
+        grid = slice(None, None, _GRID), slice(None, None, _GRID)
+        probabilities.append(
+            torch.from_numpy(predictor.predict(read_image(pair.image)).probability[grid].ravel())
+        )
+        masks.append(torch.from_numpy(read_mask(pair.mask)[grid].ravel()))
+    return torch.logit(torch.cat(probabilities), eps=1e-6), torch.cat(masks)
 
 
 def _by_threshold(
@@ -114,14 +118,11 @@ def _by_threshold(
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
     """Dice at native resolution, and soft Dice, of every image (rows) at every threshold (columns)."""
     predictor = Predictor(model)
-    dice, soft = [], []
+    found, soft = [], []
     for pair in track(pairs, "Thresholds"):
         probability = predictor.predict(read_image(pair.image)).probability
         target = read_mask(pair.mask)
         masks = [probability >= threshold for threshold in THRESHOLDS]
-        lesion = np.count_nonzero(target)
-        dice.append(
-            [2 * np.count_nonzero(mask & target) / (np.count_nonzero(mask) + lesion) for mask in masks]
-        )
+        found.append([dice(mask, target) for mask in masks])
         soft.append([soft_dice(probability, mask) for mask in masks])
-    return np.asarray(dice), np.asarray(soft)
+    return np.asarray(found), np.asarray(soft)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermseg.card.changes import Graded, Mask, Picture
+from dermseg.card.overlap import dice
 from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
 from dermseg.data.pairs import Pair
-from dermseg.evaluation.metrics import score
 from dermseg.inference.predictor import Predictor
 
 SIDE = 384
@@ -60,7 +60,7 @@ def measure_effects(
             picture, area = changes[name].change(image, mask, level, generator)
             after[name, level].append(_dice(predictor, picture, area) if area.any() else np.nan)
     effects = [
-        _effect(name, level, changes[name].meaning, before, dice) for (name, level), dice in after.items()
+        _effect(name, level, changes[name].meaning, before, found) for (name, level), found in after.items()
     ]
     return float(np.mean(before)), effects
 
@@ -81,4 +81,4 @@ def _effect(name: str, level: float, meaning: str, before: Sequence[float], afte
 
 
 def _dice(predictor: Predictor, image: Picture, mask: Mask) -> float:
-    return score(predictor.predict(image).mask, mask).dice
+    return dice(predictor.predict(image).mask, mask)

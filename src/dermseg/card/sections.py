@@ -253,7 +253,7 @@ def _limits() -> Section:
             "Devices: dermatoscopes of the ISIC archive, and PH2's. Photographs without a dermatoscope, "
             "several lesions in one image, nails, mucosa and scalp were not measured.",
             "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a "
-            "mean Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472). A higher score partly learns one style.",
+            "mean Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472).",
             "One seed, one run. Five-fold, out-of-fold numbers and the peer trained beside it are owed "
             "(docs/default-weights.md).",
             "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one "
