@@ -16,6 +16,7 @@ from dermseg.errors import DataError
 from dermseg.evaluation.leakage import read_learned
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
+from dermseg.weights import weight_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,19 +44,20 @@ class NetworkSource:
     """Predicts every image with one network.
 
     Args:
-        weights: Weight file.
+        weights: Weight file, or the name of weights that ship.
         device: `cpu`, `cuda`, `mps`, or `auto`.
     """
 
     def __init__(self, weights: Path, device: str) -> None:
-        self.predictor = Predictor(load_model(weights), device)
+        file = weight_file(weights)
+        self.predictor = Predictor(load_model(file), device)
         model = self.predictor.model
-        self.learned_from = read_learned(weights)
+        self.learned_from = read_learned(file)
         self.provenance: dict[str, Any] = {
             "model": {
                 "name": model.name,
                 "file": str(weights),
-                "sha256": _sha256(weights),
+                "sha256": _sha256(file),
                 "size": model.preprocessing.size,
                 "geometry": model.preprocessing.geometry,
                 "threshold": self.predictor.threshold,
