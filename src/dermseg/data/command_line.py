@@ -6,6 +6,8 @@ Nothing heavy is imported before one runs; `dermseg.cli` lists them.
 from pathlib import Path
 from typing import Literal
 
+from dermseg.data.geometry import Geometry
+
 Layout = Literal["auto", "isic2016_task1", "isic2017_task1", "isic2018_task1", "ham10000", "ph2", "folder"]
 
 
@@ -82,22 +84,56 @@ def data_check(
 def data_prepare(
     path: str,
     size: int = 256,
+    out: Path | None = None,
+    geometry: Geometry = "squash",
     layout: Layout = "auto",
     masks: Path | None = None,
-    cache: Path | None = None,
 ) -> int:
     """Decode a data set once, to a cache at training size that `dermseg train` uses by itself.
 
     Args:
         path: Folder of a data set.
         size: Side of the square images, in pixels.
+        out: Folder of caches, the same as `dermseg train --cache`; by default in the user's cache folder.
+        geometry: squash the whole frame, fit it at its own aspect (the rest mirrors it), or crop the middle.
         layout: How the folder is laid out.
         masks: Folder of the masks, where they are not beside the images.
-        cache: Folder of caches, as `dermseg train --cache` takes it; by default in the user's cache folder.
     """
     from dermseg.data.commands import prepare
 
-    return 1 if prepare(path, size, layout, masks, cache) else 0
+    return 1 if prepare(path, size, geometry, layout, masks, out) else 0
+
+
+def data_preview(
+    path: Path,
+    out: Path = Path("preview.png"),
+    size: int = 256,
+    seed: int = 0,
+    rows: int = 4,
+    preset: Literal["default", "strong"] = "default",
+    layout: Layout = "auto",
+    masks: Path | None = None,
+) -> int:
+    """Draw a sheet of images as a training sees them: moved, recoloured and soiled, with the mask's outline.
+
+    Args:
+        path: Folder of a data set.
+        out: The sheet, a PNG file.
+        size: Side of the square images, in pixels.
+        seed: Chooses the images and the views.
+        rows: Images to show.
+        preset: The augmentation; `dermseg train --augmentation.preset strong` trains with the strong one.
+        layout: How the folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
+    """
+    from dermseg.data.pairs import problem_lines
+    from dermseg.data.preview import preview
+
+    problems = preview(path, out, size=size, seed=seed, rows=rows, preset=preset, layout=layout, masks=masks)
+    for line in problem_lines(problems):
+        print(line)
+    print(out)
+    return 1 if problems else 0
 
 
 def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0) -> int:
@@ -112,4 +148,61 @@ def data_synthesize(out: Path, count: int = 100, size: int = 256, seed: int = 0)
     from dermseg.data.commands import synthesize
 
     synthesize(out, count, size, seed)
+    return 0
+
+
+def data_split(
+    path: Path,
+    out: Path = Path("splits"),
+    protocol: str | None = None,
+    folds: int | None = None,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    layout: Layout = "auto",
+    masks: Path | None = None,
+    groups: Path | None = None,
+    cache: Path | None = None,
+) -> int:
+    """Divide a data set into images that train, validate and test, and write the lists as JSON.
+
+    Near-duplicates and images of one lesion or patient stay on one side; every side gets its share of small
+    and large lesions and of each source. The same data and seed give the same lists.
+
+    Args:
+        path: Folder of a data set.
+        out: Folder for the files, one for each split; `dermseg train --split FILE` takes them.
+        protocol: A division that published results use; `dermseg data splits` lists them.
+        folds: Number of folds of a cross-validation, instead of a single split.
+        validation: Share of the images that choose the epoch.
+        test: Share of the images that are tested, where there are no folds.
+        seed: Another seed draws another division.
+        layout: How the folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
+        groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
+        cache: Folder of prepared caches; by default in the user's cache folder.
+    """
+    from dermseg.data.splits.commands import draw
+
+    draw(
+        path,
+        out,
+        protocol=protocol,
+        folds=folds,
+        validation=validation,
+        test=test,
+        seed=seed,
+        layout=layout,
+        masks=masks,
+        groups=groups,
+        cache=cache,
+    )
+    return 0
+
+
+def data_splits() -> int:
+    """List the splits that come with dermseg, and the published protocols with what is wrong with them."""
+    from dermseg.data.splits.commands import list_named
+
+    list_named()
     return 0

@@ -1,0 +1,78 @@
+"""The contact sheet of augmented images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermseg.data.preview import VIEWS, preview
+from dermseg.data.synthetic import synthetic_collection
+from dermseg.errors import ConfigError, DataError
+from dermseg.figures import MADE_BY, TARGET_COLOUR
+
+
+@pytest.fixture
+def sheets(monkeypatch):
+    """What is put on sheets, which are not drawn: matplotlib takes a while."""
+    drawn = []
+    monkeypatch.setattr("dermseg.data.preview.contact_sheet", lambda tiles, *_, **__: drawn.append(tiles))
+    return drawn
+
+
+@pytest.fixture
+def data(tmp_path):
+    synthetic_collection(tmp_path / "data", 4, 48, seed=0)
+    return tmp_path / "data"
+
+
+def test_a_sheet_is_written(data, tmp_path):
+    assert preview(data, tmp_path / "new" / "sheet.png", size=32, rows=1) == []
+    with Image.open(tmp_path / "new" / "sheet.png") as sheet:
+        assert sheet.info["Software"] == MADE_BY
+        assert sheet.width > sheet.height
+
+
+def test_a_row_is_an_image_and_views_of_it_with_outlines(data, tmp_path, sheets):
+    preview(data, tmp_path / "sheet.png", size=32, rows=2)
+    (tiles,) = sheets
+    assert len(tiles) == 2 * (1 + VIEWS)
+    assert tiles[0].title.startswith("synthetic-0-")
+    assert tiles[0].title != tiles[1 + VIEWS].title
+    pictures = [tile.picture for tile in tiles]
+    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    outlined = [np.abs(picture.astype(int) - TARGET_COLOUR).sum(axis=2).min() for picture in pictures]
+    assert np.median(outlined) < 60
+
+
+def test_the_seed_chooses_images_and_views(data, tmp_path, sheets):
+    for seed in (0, 0, 1):
+        preview(data, tmp_path / "sheet.png", size=32, rows=1, seed=seed)
+    first, again, other = ([tile.picture.tobytes() for tile in tiles] for tiles in sheets)
+    assert first == again
+    assert set(first).isdisjoint(other)
+
+
+def test_files_that_cannot_be_read_are_reported_and_replaced(data, tmp_path, sheets):
+    whole = {path: path.read_bytes() for path in sorted((data / "images").iterdir())}
+    for path in list(whole)[:3]:
+        path.write_bytes(whole[path][: len(whole[path]) // 2])
+    problems = preview(data, tmp_path / "sheet.png", size=32, rows=2)
+    assert {problem.path for problem in problems} == set(list(whole)[:3])
+    assert sheets[0][0].title == list(whole)[3].stem
+    list(whole)[3].write_bytes(b"")
+    with pytest.raises(DataError, match=r"no usable pair|no image that can be shown"):
+        preview(data, tmp_path / "sheet.png", size=32)
+    assert len(sheets) == 1
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("sheet.jpg", {}, r"must end in \.png"),
+        ("sheet.png", {"rows": 0}, "rows=0 must be at least 1"),
+        ("sheet.png", {"size": 8}, "size=8"),
+        ("sheet.png", {"seed": -1}, "seed=-1"),
+    ],
+)
+def test_impossible_arguments(data, tmp_path, out, options, message):
+    with pytest.raises(ConfigError, match=message):
+        preview(data, tmp_path / out, **options)
