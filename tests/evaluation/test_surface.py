@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from dermseg.evaluation.metrics import NSD_TOLERANCE, border, border_distances, bounding_box, surface_scores
+from dermseg.evaluation.metrics import (
+    NSD_TOLERANCE,
+    border,
+    border_distances,
+    bounding_box,
+    surface,
+    surface_scores,
+)
 
 
 @st.composite
@@ -29,11 +36,14 @@ def distances_by_definition(prediction, target):
     return table.min(axis=1), table.min(axis=0)
 
 
-@settings(max_examples=100)
-@given(mask_pairs(), st.sampled_from([None, 0.0, 1.0, 1.5, 3.0]))
-def test_scores_follow_their_definitions(masks, tolerance):
+@pytest.mark.parametrize("dense", [0, 2], ids=["maps", "trees"])
+@settings(max_examples=60)
+@given(masks=mask_pairs(), tolerance=st.sampled_from([None, 0.0, 1.0, 1.5, 3.0]))
+def test_scores_follow_their_definitions(dense, masks, tolerance):
     prediction, target = masks
-    found = surface_scores(prediction, target, tolerance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface, "_DENSE", dense)
+        found = surface_scores(prediction, target, tolerance)
     diagonal = np.hypot(*target.shape)
     if prediction.any() and target.any():
         forth, back = distances_by_definition(prediction, target)
@@ -69,10 +79,15 @@ def test_monai_agrees(masks, tolerance):
     assert (found.hd95, found.assd, found.nsd) == pytest.approx([float(value) for value in wanted], rel=1e-5)
 
 
-@given(mask_pairs())
-def test_distances_come_row_by_row(masks):
+@pytest.mark.parametrize("dense", [0, 2], ids=["maps", "trees"])
+@settings(max_examples=30)
+@given(masks=mask_pairs())
+def test_distances_come_row_by_row(dense, masks):
     if all(mask.any() for mask in masks):
-        for found, wanted in zip(border_distances(*masks), distances_by_definition(*masks), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(surface, "_DENSE", dense)
+            distances = border_distances(*masks)
+        for found, wanted in zip(distances, distances_by_definition(*masks), strict=True):
             assert found == pytest.approx(wanted)
 
 
