@@ -10,6 +10,7 @@ from dermseg import demo
 from dermseg.demo import MARKER, run_demo
 from dermseg.errors import ConfigError
 from dermseg.inference.predict import predict
+from dermseg.weights import DEFAULT, shipped
 
 TINY = {
     "model": "vm_unet",
@@ -32,7 +33,7 @@ def test_the_page_shows_scores_outlines_curves_and_commands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "a demo [b]"
-    page = run_demo(out)
+    page = run_demo(out, training=True)
     assert page == out / "index.html"
     html = page.read_text(encoding="utf-8")
     assert len(re.findall(r"<td>Dice</td>", html)) == 2
@@ -46,11 +47,23 @@ def test_the_page_shows_scores_outlines_curves_and_commands(
     assert f"Open {page}" in capsys.readouterr().out.replace("\n", "")
 
 
+def test_without_training_the_network_that_ships_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if DEFAULT not in shipped():
+        pytest.skip("no weights ship with this checkout")
+    monkeypatch.setattr(demo, "TESTED", 3)
+    monkeypatch.setattr(demo, "train", None)
+    html = run_demo(tmp_path / "demo").read_text(encoding="utf-8")
+    assert len(re.findall("<figure>", html)) == 3
+    assert "Training curves" not in html
+    assert "3 synthetic images of 40 px" in html
+    assert re.search("^dermseg predict PHOTOS$", html, re.MULTILINE)
+
+
 def test_a_failed_prediction_leaves_a_picture_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         demo, "predict", lambda images, *rest, **options: predict(images[1:], *rest, **options)
     )
-    html = run_demo(tmp_path / "demo").read_text(encoding="utf-8")
+    html = run_demo(tmp_path / "demo", training=True).read_text(encoding="utf-8")
     assert html.count("<figure>") == 2
 
 

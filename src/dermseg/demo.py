@@ -1,4 +1,7 @@
-"""The demo: synthetic lesions, a small network trained on them, its scores, and a page of it all."""
+"""The demo: synthetic lesions, the outlines of a network, their scores, and a page of it all.
+
+The network is the one that ships; or a small one that learns from such images first, to see training work.
+"""
 
 import json
 import os
@@ -9,7 +12,6 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from rich.console import Console
 
@@ -28,8 +30,12 @@ from dermseg.pages import data_uri, escaped, gallery, table, thumbnail, write_pa
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
+from dermseg.weights import DEFAULT, shipped
 
 IMAGES = 240
+"""Images drawn when a network learns from some of them."""
+TESTED = 24
+"""Images drawn when the network that ships is shown."""
 DRAWN = 256
 """Side of the images in pixels."""
 SIZE = 96
@@ -43,13 +49,15 @@ _SHOWN = 4
 """Images shown from each end of the ranking."""
 
 
-def run_demo(out: Path, seed: int = 0) -> Path:
-    """Draw, train, evaluate, predict, and write `out/index.html`.
+def run_demo(out: Path, seed: int = 0, training: bool = False) -> Path:
+    """Draw images, train if asked to, evaluate, predict, and write `out/index.html`.
 
     Args:
         out: Folder for everything. What an earlier demo left there is replaced; a folder that holds files
             but is no demo's is refused.
         seed: Seeds the images and the training.
+        training: Train a small network, instead of showing the one that ships. Where none ships, one is
+            trained anyway.
 
     Returns:
         The path of the page.
@@ -59,18 +67,20 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     """
     console = Console()
     _make_room(out)
-    console.print(f"[bold]1/4[/] Drawing {IMAGES} synthetic images", highlight=False)
-    synthetic_collection(out / "data", IMAGES, DRAWN, seed)
-    console.print("[bold]2/4[/] Training a small XLSTM-VMUNet, a minute or two on a laptop", highlight=False)
-    trained = train(_arguments(out, seed), console)
-    console.print("[bold]3/4[/] Scoring it on images it never saw", highlight=False)
-    scored = evaluate(
-        out / "data", weights=trained.weights, split=out / "run" / "split.json", out=out / "evaluation"
-    )
-    console.print("[bold]4/4[/] Outlining those images and writing the page", highlight=False)
-    predicted = predict(
-        [image.pair.image for image in scored.images], trained.weights, out=out / "predictions"
-    )
+    training = training or DEFAULT not in shipped()
+    images = IMAGES if training else TESTED
+    console.print(f"[bold]Drawing[/] {images} synthetic images", highlight=False)
+    synthetic_collection(out / "data", images, DRAWN, seed)
+    trained = None
+    if training:
+        console.print("[bold]Training[/] a small XLSTM-VMUNet, a minute or two on a laptop", highlight=False)
+        trained = train(_arguments(out, seed), console)
+    weights = trained.weights if trained else DEFAULT
+    split = out / "run" / "split.json" if trained else None
+    console.print("[bold]Scoring[/] it on images it never saw", highlight=False)
+    scored = evaluate(out / "data", weights=weights, split=split, out=out / "evaluation")
+    console.print("[bold]Outlining[/] those images and writing the page", highlight=False)
+    predicted = predict([image.pair.image for image in scored.images], weights, out=out / "predictions")
     masks = {image.source: image.files.mask for image in predicted.images}
     page = out / "index.html"
     _write_page(page, trained, scored, masks)
@@ -105,8 +115,9 @@ def _arguments(out: Path, seed: int) -> TrainArguments:
     )
 
 
-def _write_page(path: Path, trained: TrainResult, scored: Evaluation, masks: Mapping[Path, Path]) -> None:
-    run = json.loads((trained.folder / "summary.json").read_text(encoding="utf-8"))
+def _write_page(
+    path: Path, trained: TrainResult | None, scored: Evaluation, masks: Mapping[Path, Path]
+) -> None:
     ranked = scored.ranked()
     # An image whose second prediction failed has no outline to show.
     drawn = [image for image in ranked if image.pair.image in masks]
@@ -114,22 +125,33 @@ def _write_page(path: Path, trained: TrainResult, scored: Evaluation, masks: Map
     titles = ("metric", "how it is aggregated", "value", "95\N{NARROW NO-BREAK SPACE}% interval")
     template = Template(resources.files("dermseg").joinpath("demo.html").read_text(encoding="utf-8"))
     body = template.substitute(
-        lead=escaped(_lead(run, len(ranked))),
+        lead=escaped(_lead(trained, len(ranked))),
         scores=table(titles, _rows(scored), numeric=titles[2:]),
         outlines=gallery(_figure(image, masks[image.pair.image]) for image in shown),
         count=len(ranked),
-        curves=data_uri((trained.folder / "curves.png").read_bytes(), "PNG"),
-        commands=escaped(_commands(trained.weights)),
+        training=_curves(trained) if trained else "",
+        commands=escaped(_commands(trained.weights if trained else None)),
     )
     write_page(path, "dermseg demo", body)
 
 
-def _lead(run: dict[str, Any], tested: int) -> str:
+def _lead(trained: TrainResult | None, tested: int) -> str:
+    if trained is None:
+        return (
+            f"{TESTED} synthetic images of {DRAWN} px were drawn and outlined by the network that ships with "
+            "dermseg, which learned from dermoscopic images, not from drawn ones."
+        )
+    run = json.loads((trained.folder / "summary.json").read_text(encoding="utf-8"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     return (
         f"{IMAGES} synthetic images of {DRAWN} px were drawn; a small XLSTM-VMUNet learned from some of "
         f"them in {run['epochs']} epochs on this machine ({machine}), and was tested on {tested} others."
     )
+
+
+def _curves(trained: TrainResult) -> str:
+    address = data_uri((trained.folder / "curves.png").read_bytes(), "PNG")
+    return f'<h2>Training</h2>\n<img alt="Training curves" src="{address}">'
 
 
 def _rows(scored: Evaluation) -> list[tuple[str, str, str, str]]:
@@ -157,12 +179,17 @@ def _figure(image: ScoredImage, mask: Path) -> str:
     return thumbnail(picture, f"{image.pair.identifier}: Dice {image.scores.dice:.3f}", "PNG")
 
 
-def _commands(weights: Path) -> str:
-    file = shlex.quote(printable(weights))
+def _commands(trained: Path | None) -> str:
+    if trained is None:
+        outline = ["# outline your own images", "dermseg predict PHOTOS"]
+    else:
+        outline = [
+            "# outline your own images with the network of this demo (expect little: it has seen no skin)",
+            f"dermseg predict PHOTOS --weights {shlex.quote(printable(trained))}",
+        ]
     return "\n".join(
         [
-            "# outline your own images with the network of this demo (expect little: it has seen no skin)",
-            f"dermseg predict PHOTOS --weights {file}",
+            *outline,
             "",
             "# train on ISIC 2018 Task 1, PH2, or any folder with images/ and masks/",
             "dermseg train --data DATA --preset fast --out runs/mine",
