@@ -45,9 +45,7 @@ def test_a_resumed_run_has_the_average_of_the_unbroken_one(tiny_in, tmp_path, no
     whole = train(tiny_in(tmp_path / "whole", weight_average=0.9), Console(quiet=True)).folder
     parts = tmp_path / "parts"
     budget = 1e-9
-    assert not train(
-        tiny_in(parts, weight_average=0.9, time_budget=budget), Console(quiet=True)
-    ).complete
+    assert not train(tiny_in(parts, weight_average=0.9, time_budget=budget), Console(quiet=True)).complete
     train(tiny_in(parts, weight_average=0.9, resume=True), Console(quiet=True))
     assert (whole / "metrics.csv").read_text() == (parts / "metrics.csv").read_text()
     ours, theirs = (
