@@ -1,13 +1,17 @@
 """What the data commands print and return."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from dermseg.data.commands import check, prepare, synthesize
+from dermseg.training.command import parse
+from dermseg.training.sources import load_images
 
 
 @pytest.fixture
@@ -52,10 +56,31 @@ def test_prepare_names_problems_and_says_where_the_cache_is(
 ):
     broken = sorted((drawn / "images").iterdir())[0]
     broken.write_bytes(b"")
-    assert prepare(str(drawn), 16, "auto", None, tmp_path / "caches") == 1
+    assert prepare(str(drawn), 16, "fit", "auto", None, tmp_path / "caches") == 1
     printed = capsys.readouterr().out
     assert f"{broken} is empty" in printed
-    said = re.search(r"3 pairs at 16 px in (.*)", printed)
+    said = re.search(r"3 pairs at 16 px \(fit\) in (.*)", printed)
     assert said is not None
     assert Path(said[1]).is_relative_to(tmp_path / "caches")
     assert (Path(said[1]) / "index.json").is_file()
+
+
+def test_training_takes_the_prepared_cache(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert prepare(str(drawn), 16, "fit", "auto", None, tmp_path / "caches") == 0
+    printed = capsys.readouterr().out
+    said = re.search(r"px \(fit\) in (.*)", printed)
+    command = re.search("train on it: dermseg train (.*)", printed)
+    assert said is not None
+    assert command is not None
+    arguments = parse([*shlex.split(command[1]), "--validation", "0.25", "--test", "0.25"])
+    images = load_images(arguments, tmp_path / "split.json", Console())
+    assert images.train.cache.directory == Path(said[1])
+
+
+def test_prepare_names_outdated_caches(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    prepare(str(drawn), 16, "squash", "auto", None, tmp_path / "caches")
+    [first] = (tmp_path / "caches").glob("*/*/index.json")
+    sorted((drawn / "masks").iterdir())[0].touch()
+    capsys.readouterr()
+    prepare(str(drawn), 16, "squash", "auto", None, tmp_path / "caches")
+    assert re.search(f"made of other files .*: {re.escape(str(first.parent))}", capsys.readouterr().out)

@@ -1,10 +1,12 @@
 """What `dermseg data check | prepare | synthesize` do and print."""
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
 
 from dermseg.data import cache as caches
+from dermseg.data.geometry import Geometry
 from dermseg.data.pairs import problem_lines
 from dermseg.data.quality.examination import Examination, examine
 from dermseg.data.quality.record import write_record
@@ -69,15 +71,25 @@ def _remarks(examination: Examination) -> list[str]:
     return [f"worth a look: {count:,} {what}" for count, what in found]
 
 
-def prepare(path: str, size: int, layout: str, masks: Path | None, cache: Path | None) -> int:
+def prepare(
+    path: str, size: int, geometry: Geometry, layout: str, masks: Path | None, out: Path | None
+) -> int:
     """Build the cache of a data set and say where it is; return the number of files that cannot be used."""
     collection = read_collection(Path(path), layout, masks)
-    directory = caches.directory_for(Path(path), size, cache)
-    prepared = caches.prepare(collection.pairs, size, directory, progress=True)
-    problems = [*collection.problems, *prepared.problems]
+    directory = caches.directory_for(Path(path), size, out)
+    cache = caches.prepare(collection.pairs, size, directory, progress=True, geometry=geometry, verify=True)
+    problems = [*collection.problems, *cache.problems]
     for line in problem_lines(problems):
         _print(f"  {line}")
-    _print(f"{len(prepared.identifiers):,} pairs at {size} px in {prepared.directory}")
+    _print(f"{len(cache.identifiers):,} pairs at {size} px ({geometry}) in {cache.directory}")
+    _print(f"checksum {cache.checksum}")
+    for folder in caches.outdated(cache):
+        _print(f"made of other files or by another version; delete it when nothing trains on it: {folder}")
+    words = ["dermseg", "train", "--data", path, "--size", str(size), "--geometry", geometry]
+    words += ["--layout", layout] if layout != "auto" else []
+    words += ["--masks", str(masks)] if masks else []
+    words += ["--cache", str(out)] if out else []
+    _print(f"train on it: {shlex.join(words)}")
     return len(problems)
 
 
