@@ -53,10 +53,11 @@ def test_a_vignette_is_darkest_in_the_corners():
     assert lit.min() == corners.min()
 
 
-def test_corners_are_black_in_the_share_of_images_that_is_asked_for():
+def test_corners_are_dark_in_the_share_of_images_that_is_asked_for():
     shown = through_opening(disc(400, 0.2), corners=0.25)
-    black = (shown[:, [0, 0, -1, -1], [0, -1, 0, -1]] == 0).any(dim=1)
-    assert 60 < black.sum() < 130
+    darkest = shown[:, [0, 0, -1, -1], [0, -1, 0, -1]].amin(dim=1)
+    assert 60 < (darkest < 0.4).sum() < 130
+    assert (darkest == 0).any()
     assert (shown[:, SIZE // 2, SIZE // 2] == 1).all()
 
 
@@ -69,7 +70,7 @@ def test_corners_never_cover_the_lesion(radius, x, y):
 
 def test_only_the_first_layer_is_the_lesion():
     masks = torch.cat([disc(4, 0.1), torch.ones(4, 1, SIZE, SIZE, dtype=torch.uint8)], dim=1)
-    assert through_opening(masks, corners=1.0).min() == 0
+    assert through_opening(masks, corners=1.0).min() < 0.4
 
 
 def test_recolouring_is_matrix_light_and_curve():

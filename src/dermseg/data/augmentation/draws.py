@@ -11,7 +11,8 @@ POINTS = 6
 _VALUES = (
     *("mirror", "flip", "angle", "scale", "shift_x", "shift_y", "aspect"),
     *("brightness", "contrast", "saturation", "hue", "red", "blue", "gamma", "gradient_x", "gradient_y"),
-    *("vignette_loss", "corner_radius", "corner_x", "corner_y", "corner_aspect", "corner_softness"),
+    *("vignette_loss", "corner_radius", "corner_x", "corner_y", "corner_aspect"),
+    *("corner_softness", "corner_light"),
     *("blur_sigma", "noise_sigma", "jpeg_quality"),
 )
 """Where in its range a value lies."""

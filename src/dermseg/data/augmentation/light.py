@@ -12,6 +12,10 @@ _GREY = (0.299, 0.587, 0.114)
 _LARGEST_RADIUS = 0.72
 _LARGEST_STRETCH = 1.3
 """Of the opening's width against its height."""
+_WIDEST_EDGE = 0.12
+"""Of the opening, as a share of the side; contact plates leave a sharp one, lenses a wide one."""
+_LIGHTEST_CORNER = 0.35
+"""Share of the light that comes beyond the opening."""
 _SAMPLES = 64
 """Rows and columns of pixels that the mean of an image is taken from, about."""
 
@@ -110,13 +114,14 @@ def darken_corners(images: Tensor, masks: Tensor, draws: Draws, augmentation: Au
             place[axis] = _middles(side, lesion) - 0.2 * (draws.number(f"corner_{axis}", index) - 0.5)
         stretch = _LARGEST_STRETCH ** (draws.number("corner_aspect", index) - 0.5)
         distance = torch.hypot(place["x"] * stretch, place["y"][:, None] / stretch) / 2
-        softness = 0.005 + 0.03 * draws.number("corner_softness", index) ** 2
+        softness = 0.005 + _WIDEST_EDGE * draws.number("corner_softness", index) ** 2
         smallest = augmentation.corner_radius
         drawn = smallest + (_LARGEST_RADIUS - smallest) * draws.number("corner_radius", index)
-        # Black pixels that the mask calls lesion would teach a network to call black corners lesion.
+        # Dark pixels that the mask calls lesion would teach a network to call dark corners lesion.
         radius = (distance * (lesion > 0)).max().clamp(min=drawn) + softness
         opening = ((radius - distance) / softness).clamp_(0, 1)
-        images[index] = opening.mul(images[index]).round_()
+        rest = _LIGHTEST_CORNER * draws.number("corner_light", index) ** 2
+        images[index] = torch.lerp(opening, torch.ones_like(opening), rest).mul(images[index]).round_()
 
 
 def _middles(side: int, like: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Augmentation:
     """Largest loss of light in a corner."""
 
     corners: float = 0.15
-    """Share of images seen through a round opening, black beyond it; it never covers the lesion."""
+    """Share of images seen through a round opening, dark beyond it; its edge never covers the lesion."""
     corner_radius: float = 0.45
     """Smallest radius of the opening; the largest is 0.72, which only just reaches into the corners."""
     hair: float = 0.15
