@@ -75,11 +75,6 @@ def test_a_wrong_option_is_named(capsys: pytest.CaptureFixture[str]):
     assert "--layuot" in capsys.readouterr().err
 
 
-def test_predict_without_weights_says_how_to_get_some(capsys: pytest.CaptureFixture[str]):
-    assert main(["predict", "a.jpg", "b.jpg"]) == 2
-    assert "dermseg train" in capsys.readouterr().err
-
-
 def test_a_missing_data_folder_is_named_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -128,12 +123,23 @@ def test_status_of_a_prediction_says_whether_all_some_or_none_failed(calls, imag
     assert made[0][:2] == (["a", "b"], Path("w.safetensors"))
 
 
+def test_predict_without_weights_takes_those_that_ship_and_says_so(calls, capsys, monkeypatch):
+    made = calls("dermseg.inference.predict.predict", SimpleNamespace(images="a", problems=""))
+    monkeypatch.setattr("dermseg.weights.shipped", lambda: {"default": {}})
+    assert main(["predict", "a.jpg"]) == 0
+    assert made[0][:2] == (["a.jpg"], Path("default"))
+    assert "weights that ship with dermseg" in capsys.readouterr().err
+
+
 def test_data_commands_pass_their_options_on(calls):
     made = calls("dermseg.data.commands.check", 1)
     assert main(["data", "check", "DATA", "--masks", "MASKS", "--layout", "folder"]) == 1
     calls("dermseg.data.commands.prepare", 0)
-    assert main(["data", "prepare", "DATA", "--size", "64", "--cache", "CACHE"]) == 0
-    assert made == [("DATA", "folder", Path("MASKS")), ("DATA", 64, "auto", None, Path("CACHE"))]
+    assert main(["data", "prepare", "DATA", "--size", "64", "--out", "CACHE", "--geometry", "fit"]) == 0
+    assert made == [
+        ("DATA", "folder", Path("MASKS"), None, None),
+        ("DATA", 64, "fit", "auto", None, Path("CACHE")),
+    ]
 
 
 def test_models_takes_any_number_of_patterns(calls):
