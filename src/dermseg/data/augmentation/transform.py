@@ -49,7 +49,7 @@ class RandomView(v2.Transform):  # type: ignore[misc] # torchvision has no types
         )
         results = {id(image): views.reshape(image.shape)}
         if layers:
-            parts = moved.split([layer.shape[1] for layer in layers], dim=1)
+            parts = torch.split(moved, [layer.shape[1] for layer in layers], dim=1)
             for mask, part in zip(masks, parts, strict=True):
                 results[id(mask)] = part.reshape(mask.shape).to(mask.dtype)
         return {"results": results}

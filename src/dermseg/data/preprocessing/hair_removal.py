@@ -61,7 +61,8 @@ def find_hair(image: NDArray[np.uint8]) -> BoolArray:
 
 
 def _widest(image: NDArray[np.uint8]) -> int:
-    return max(3, round(_WIDTH * min(image.shape[:2])))
+    share: int = round(_WIDTH * min(image.shape[:2]))
+    return max(3, share)
 
 
 def _disc(radius: float) -> BoolArray:
