@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermseg import __version__
-from dermseg.benchmark.command_line import benchmark_run, benchmark_status
+from dermseg.benchmark.command_line import benchmark_report, benchmark_run, benchmark_status
 from dermseg.card.command import card
 from dermseg.data.command_line import (
     Layout,
@@ -37,16 +37,17 @@ from dermseg.errors import DermsegError
 from dermseg.export.command import export
 
 
-def demo(out: Path = Path("dermseg-demo"), seed: int = 0) -> int:
-    """Draw synthetic lesions, train a small network on them, evaluate, and write a page with pictures.
+def demo(out: Path = Path("dermseg-demo"), seed: int = 0, train: bool = False) -> int:
+    """Draw synthetic lesions, outline them, evaluate, and write a page with pictures.
 
     Args:
-        out: Folder for the images, the trained network and the page. An earlier demo there is replaced.
+        out: Folder for the images, the outlines and the page. An earlier demo there is replaced.
         seed: The same seed draws the same images and trains the same network.
+        train: Train a small network on such images first, a minute or two, and show that one.
     """
     from dermseg.demo import run_demo
 
-    run_demo(out, seed)
+    run_demo(out, seed, train)
     return 0
 
 
@@ -181,7 +182,7 @@ def _underscored(word: str) -> str:
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
-    "demo": ("see it work: draw images, train, evaluate, write a page", partial(_run, demo, "demo")),
+    "demo": ("see it work: draw images, outline them, evaluate, write a page", partial(_run, demo, "demo")),
     "train": ("train a network", train),
     "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
     "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
@@ -220,6 +221,10 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "benchmark status": (
         "show what of a benchmark is done, and how long the rest takes",
         partial(_run, benchmark_status, "benchmark status"),
+    ),
+    "benchmark report": (
+        "write the tables, figures and page of a benchmark",
+        partial(_run, benchmark_report, "benchmark report"),
     ),
 }
 """Sub-command: its line in `dermseg --help`, and what runs it."""

@@ -9,7 +9,19 @@ from dermseg.data.geometry import Geometry, check_geometry
 from dermseg.errors import ConfigError
 
 RUNTIME = frozenset(
-    {"data", "layout", "masks", "out", "resume", "workers", "threads", "device", "time_budget", "cache"}
+    {
+        "data",
+        "layout",
+        "masks",
+        "out",
+        "resume",
+        "workers",
+        "threads",
+        "device",
+        "time_budget",
+        "cache",
+        "groups",
+    }
 )
 """Fields that do not change the curve: they are free when a run is resumed. Of the data that is the place."""
 
@@ -47,8 +59,16 @@ class TrainArguments:
     """Number of images drawn when data is 'synthetic'."""
 
     split: str | None = None
-    """A split file or the name of a frozen split. By default the official parts of the data set, where there
-    are several, else the seed holds out images."""
+    """A split file, the name of a frozen split, or that of a protocol, of several folds with the number of
+    one (paper-5-fold:1). By default the official parts of the data set, where there are several, else the
+    seed holds out images."""
+
+    groups: str | None = None
+    """A CSV file with the lesion_id or patient_id of each image_id, which stay on one side. Tables beside the
+    data are found without it."""
+
+    allow_leak: bool = False
+    """Train on a split with near-duplicates or images of one lesion on two sides; its results say so."""
 
     validation: float = 0.1
     """Share of the images that choose the best epoch, where no split is given."""

@@ -51,7 +51,7 @@ def write_results(
         "validation": list(images.split.validation),
         "test": list(images.split.test),
     }
-    notes = {**summary, "split": split}
+    notes = {**summary, "split": split, "fingerprints": images.fingerprints}
     save_model(task.network, folder / "model.safetensors", notes=notes)
     draw_curves(folder / "curves.png", history)
     _draw_samples(folder / "samples.png", task, images.validation)
@@ -74,7 +74,11 @@ def _summary(
             "validation": len(images.validation),
             "test": len(images.split.test),
         },
-        "split": {"name": images.split.name, "checksum": images.split.checksum},
+        "split": {
+            "name": images.split.name,
+            "checksum": images.split.checksum,
+            **images.split.reservations,
+        },
         "epochs": len(history.epochs),
         "complete": history.is_complete(arguments.epochs, arguments.patience),
         "best": asdict(history.best),

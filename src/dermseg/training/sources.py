@@ -1,19 +1,21 @@
 """The images of a run: collection, split and prepared cache, from the arguments."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from dermseg.data.cache import Cache, default_root, directory_for, prepare
+from dermseg.data.cache import default_root, directory_for, prepare
 from dermseg.data.dataset import CachedPairs
+from dermseg.data.duplicates.cached import cached_duplicates
+from dermseg.data.duplicates.note import write_note
 from dermseg.data.pairs import Collection, problem_lines
 from dermseg.data.readers import read_collection
-from dermseg.data.splits import SIDES, Split, hold_out, load_split
+from dermseg.data.splits import Split, load_split
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.division import divide
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class TrainingImages:
     split: Split
     train: CachedPairs
     validation: CachedPairs
+    fingerprints: dict[str, Any] = field(default_factory=dict)
+    """Note by which `dermseg evaluate` knows the images again, whatever their names."""
 
 
 def load_images(arguments: TrainArguments, split_file: Path, console: Console) -> TrainingImages:
@@ -35,7 +39,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         console: Where the problems are printed.
 
     Raises:
-        DataError: The data cannot be used, or do not fit the split.
+        DataError: The data cannot be used, do not fit the split, or are related across its sides.
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
     collection = _collection(arguments)
@@ -50,15 +54,24 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     )
     for line in problem_lines([*collection.problems, *cache.problems]):
         console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
-    split = _split(arguments, split_file, collection, cache)
+    if split_file.exists():
+        split = load_split(split_file)
+        split.check(cache.identifiers)
+    else:
+        split = divide(arguments, collection, data_path(arguments), cache, console)
     for side in ("train", "validation"):
         if not getattr(split, side):
             raise ConfigError(
                 f"the split '{split.name}' has no {side} images ({len(cache.identifiers)} images in all); "
                 "use more images, or another split"
             )
+    fingerprints, _ = cached_duplicates(cache)
     return TrainingImages(
-        collection, split, CachedPairs(cache, split.train), CachedPairs(cache, split.validation)
+        collection,
+        split,
+        CachedPairs(cache, split.train),
+        CachedPairs(cache, split.validation),
+        write_note(split, fingerprints, cache.geometry),
     )
 
 
@@ -77,33 +90,3 @@ def _collection(arguments: TrainArguments) -> Collection:
     from dermseg.data.synthetic import synthetic_collection
 
     return synthetic_collection(path, arguments.synthetic_images, arguments.size, arguments.seed)
-
-
-def _split(arguments: TrainArguments, split_file: Path, collection: Collection, cache: Cache) -> Split:
-    source = split_file if split_file.exists() else arguments.split
-    if source is None:
-        return _drawn(arguments, collection, cache.identifiers)
-    split = load_split(source)
-    split.check(cache.identifiers)
-    return split
-
-
-def _drawn(arguments: TrainArguments, collection: Collection, identifiers: Sequence[str]) -> Split:
-    """Take the official parts where there are several, and draw what they leave open."""
-    a = arguments
-    hold = partial(hold_out, validation=a.validation, seed=a.seed, groups=_one_lesion())
-    official = {side: [name for name in identifiers if collection.sides.get(name) == side] for side in SIDES}
-    if sum(map(bool, official.values())) < 2:
-        return hold(identifiers, test=a.test)
-    if not official["validation"]:
-        drawn = hold(official["train"], test=0)
-        official |= {"train": [*drawn.train], "validation": [*drawn.validation]}
-    return Split(
-        "official", **{side: tuple(names) for side, names in official.items()}, origin={"method": "official"}
-    )
-
-
-def _one_lesion() -> list[list[str]]:
-    """Images of ISIC 2018 that show one lesion, and so belong on one side; other data have none of them."""
-    groups: list[list[str]] = load_split("isic2018-2094").origin["kept_together"]
-    return groups

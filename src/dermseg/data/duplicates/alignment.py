@@ -4,138 +4,150 @@ The affine map is found by Gauss-Newton steps on the squared difference (Lucas a
 to fine, for many pairs of pictures at once.
 """
 
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from numpy.typing import NDArray
 
-from dermseg.data.duplicates.fingerprint import SIDE, FloatArray, window
+from dermseg.data.duplicates.fingerprint import DETAIL, SHAPE, FloatArray, pooled, textures, window
+from dermseg.data.duplicates.warp import oriented, places, sampled
 
 GRID = 32
-"""Points along each axis at which pictures are compared."""
+"""Side, in pixels, of the pictures that are compared."""
 
-_BLURS = (3.0, 1.0, 0.0)
-"""Standard deviations, in pixels of the thumbnail, from coarse to fine."""
-_STEPS = 6
-"""Gauss-Newton steps at each blur."""
+_COARSE_GRID = 16
+_COARSE_STEPS, _STEPS = 12, 15
+"""Gauss-Newton steps at each of the two sizes."""
+_PROMISING = 0.4
+"""Correlation at the coarse size from which a pair is worth the fine one."""
+_SPREAD = 0.55
+"""Median correlation of tiles below which what correlates is in a few places only."""
 _LEAST_OVERLAP = 0.6
-"""Share of the compared points that must lie inside both pictures."""
+"""Share of one picture that must lie inside the other."""
 _LARGEST_CHANGE = 0.35
-"""Largest change of an axis of the frame, as a share of it; a map beyond it has lost its way."""
+"""Largest coefficient by which a map differs from none, in half frames; one beyond it has lost its way."""
+
+_IDENTITY = np.eye(2, 3, dtype=np.float32)
 
 
-class _Samples(NamedTuple):
-    """Values at the points of the grid, and their slopes along x and y, each (N, GRID * GRID)."""
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is compared of pictures: textures (N, GRID, GRID) of both bands, or their signs."""
 
-    values: FloatArray
-    along_x: FloatArray
-    along_y: FloatArray
-    inside: FloatArray
-    """1 where the point lies in the picture, else 0."""
+    shape: FloatArray
+    detail: FloatArray
+
+    @classmethod
+    def of(cls, thumbnails: NDArray[np.uint8]) -> "Views":
+        """Make them of thumbnails (N, 64, 64)."""
+        return cls(pooled(textures(thumbnails, SHAPE), GRID), pooled(textures(thumbnails, DETAIL), GRID))
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Views":
+        """Give those of some pictures."""
+        return Views(self.shape[chosen], self.detail[chosen])
+
+    def oriented(self, numbers: NDArray[np.intp]) -> "Views":
+        """Turn each picture into its own orientation."""
+        return Views(oriented(self.shape, numbers), oriented(self.detail, numbers))
 
 
-def aligned_correlation(moving: FloatArray, fixed: FloatArray) -> FloatArray:
-    """Correlate pictures pair by pair after alignment.
+def likeness(moving: Views, fixed: Views) -> FloatArray:
+    """Correlate the detail of pictures pair by pair, after aligning their shapes.
 
     Args:
-        moving: Textures (N, 64, 64) that are laid over the others.
-        fixed: Textures (N, GRID, GRID) at the points of the grid (`on_grid`), or their signs.
+        moving: Pictures that are laid over the others.
+        fixed: The others.
 
     Returns:
-        (N,): correlation, weighted towards the middle of the frame; 0 where no plausible map was found. Of
-        signs, that of the textures they are taken of is estimated.
+        (N,): correlation, weighted towards the middle of the frame; 0 where no plausible alignment was found,
+        or where what correlates is in a few places only, such as a ruler.
     """
-    weights = window(GRID).reshape(1, -1)
+    result = np.zeros(len(moving.shape), np.float32)
+    coarse_moving, coarse_fixed = pooled(moving.shape, _COARSE_GRID), pooled(fixed.shape, _COARSE_GRID)
+    maps = np.tile(_IDENTITY, (len(result), 1, 1))
+    maps = _refined(coarse_moving, coarse_fixed, maps, _COARSE_STEPS)
+    overall, _ = _correlations(coarse_moving, coarse_fixed, maps)
+    going = np.flatnonzero(overall >= _PROMISING)
+    if len(going):
+        maps = _refined(moving.shape[going], fixed.shape[going], maps[going], _STEPS)
+        overall, spread = _correlations(moving.detail[going], fixed.detail[going], maps)
+        result[going] = np.where(spread >= _SPREAD, overall, 0)
+    return result
+
+
+def _correlations(moving: FloatArray, fixed: FloatArray, maps: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Correlate moved pictures with others, as a whole and in the median of 16 tiles.
+
+    Of signs, the correlation of the textures they are taken of is estimated. Both are 0 under a map that is
+    not plausible.
+    """
+    samples = sampled(moving, maps)
+    values, target = samples.values, fixed.reshape(len(fixed), -1)
     binary = bool(np.all(np.abs(fixed) == 1))
-    maps = np.tile(np.array([[1, 0, 0], [0, 1, 0]], np.float32), (len(moving), 1, 1))
-    for blur in _BLURS:
-        smooth = _blurred(moving, blur)
-        target = _blurred(fixed, blur * GRID / SIDE).reshape(len(fixed), -1)
-        for _ in range(_STEPS):
-            maps = _improved(smooth, target, maps, weights)
-    samples = _sampled(moving, maps)
-    values = np.sign(samples.values) if binary else samples.values
-    found = correlation(values, fixed.reshape(len(fixed), -1), weights * samples.inside)
     if binary:
-        # Of two Gaussian signals; the sine undoes what taking signs does to their correlation.
-        found = np.sin(np.pi / 2 * found)
+        values = np.sign(values)
+    weights = window(moving.shape[-1]).reshape(1, -1) * samples.inside
+    overall = _correlation(values, target, weights)
+    spread = np.median(_correlation(_tiles(values), _tiles(target), _tiles(samples.inside)), axis=-1)
     plausible = samples.inside.mean(axis=1) >= _LEAST_OVERLAP
-    plausible &= np.abs(maps - np.eye(2, 3)).max(axis=(1, 2)) <= _LARGEST_CHANGE
-    return np.where(plausible, found, 0).astype(np.float32)
+    plausible &= np.abs(maps - _IDENTITY).max(axis=(1, 2)) <= _LARGEST_CHANGE
+    found = np.stack([overall, spread]) * plausible
+    if binary:
+        # Taking signs makes the correlation r of two Gaussian signals 2/pi arcsin(r).
+        found = np.sin(np.float32(np.pi / 2) * found)
+    return found[0], found[1]
 
 
-def on_grid(pictures: FloatArray) -> FloatArray:
-    """Sample textures (N, 64, 64) at the points of the grid: (N, GRID, GRID)."""
-    identity = np.tile(np.array([[1, 0, 0], [0, 1, 0]], np.float32), (len(pictures), 1, 1))
-    return _sampled(pictures, identity).values.reshape(-1, GRID, GRID)
+def _tiles(pictures: FloatArray) -> FloatArray:
+    """Cut pictures (N, S * S) into 4 x 4 tiles: (N, 16, pixels of a tile)."""
+    side = math.isqrt(pictures.shape[1]) // 4
+    cut = pictures.reshape(-1, 4, side, 4, side).swapaxes(2, 3)
+    return cut.reshape(-1, 16, side * side)
 
 
-def correlation(first: FloatArray, second: FloatArray, weights: FloatArray) -> FloatArray:
-    """Correlate (N, P) with (N, P), weighted by (N, P) or (1, P): (N,), 0 where one has no variance."""
-    total = weights.sum(axis=1, keepdims=True)
-    total = np.broadcast_to(np.maximum(total, 1e-6), (len(first), 1))
-    a = first - (weights * first).sum(axis=1, keepdims=True) / total
-    b = second - (weights * second).sum(axis=1, keepdims=True) / total
-    scale = np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
-    return np.asarray((weights * a * b).sum(axis=1) / np.maximum(scale, 1e-6), np.float32)
+def _correlation(first: FloatArray, second: FloatArray, weights: FloatArray) -> FloatArray:
+    """Correlate (..., P) with (..., P), weighted by (..., P): (...), 0 where one has no variance."""
+    a, b = _centred(first, weights), _centred(second, weights)
+    scale = np.sqrt((weights * a * a).sum(axis=-1) * (weights * b * b).sum(axis=-1))
+    return np.asarray((weights * a * b).sum(axis=-1) / np.maximum(scale, np.float32(1e-6)), np.float32)
 
 
-def _improved(moving: FloatArray, target: FloatArray, maps: FloatArray, weights: FloatArray) -> FloatArray:
-    """Take one Gauss-Newton step of the maps (N, 2, 3)."""
-    samples = _sampled(moving, maps)
-    used = weights * samples.inside
-    total = np.maximum(used.sum(axis=1, keepdims=True), 1e-6)
-
-    def centred(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        values = values - (used * values).sum(axis=1, keepdims=True) / total
-        deviation = np.sqrt((used * values * values).sum(axis=1, keepdims=True) / total)
-        return values, np.maximum(deviation, np.float32(1e-3))
-
-    values, deviation = centred(samples.values)
-    wanted, scale = centred(target)
-    residual = wanted / scale - values / deviation
-    x, y = _grid()
-    slopes = [
-        slope / deviation * place
-        for slope in (samples.along_x, samples.along_y)
-        for place in (x, y, np.float32(1))
-    ]
-    jacobian = np.stack(slopes, axis=1)
-    weighted = jacobian * used[:, None]
-    normal = weighted @ np.swapaxes(jacobian, 1, 2)
-    # A little damping: a picture of stripes says nothing about movement along them.
-    damping = 1e-3 * np.trace(normal, axis1=1, axis2=2)[:, None, None] + 1e-6
-    step = np.linalg.solve(normal + damping * np.eye(6), weighted @ residual[:, :, None])
-    return np.asarray(maps + np.clip(step, -0.1, 0.1).reshape(-1, 2, 3), np.float32)
+def _centred(values: FloatArray, weights: FloatArray) -> FloatArray:
+    total = np.maximum(weights.sum(axis=-1, keepdims=True), np.float32(1e-6))
+    return values - (weights * values).sum(axis=-1, keepdims=True) / total
 
 
-def _grid() -> tuple[FloatArray, FloatArray]:
-    """Places of the points, from -1 to 1 across the frame: x and y, each (GRID * GRID,)."""
-    places = ((np.arange(GRID, dtype=np.float32) + 0.5) / GRID * 2 - 1).astype(np.float32)
-    x, y = np.meshgrid(places, places)
-    return x.ravel(), y.ravel()
+def _refined(moving: FloatArray, fixed: FloatArray, maps: FloatArray, steps: int) -> FloatArray:
+    """Improve maps (N, 2, 3) of pictures (N, S, S) by Gauss-Newton steps."""
+    side = moving.shape[-1]
+    target = fixed.reshape(len(fixed), -1)
+    weights = window(side).reshape(1, -1)
+    x, y = places(side)
+    for _ in range(steps):
+        samples = sampled(moving, maps)
+        used = weights * samples.inside
+        values, deviation = _standard(samples.values, used)
+        wanted, _ = _standard(target, used)
+        slopes = [
+            slope / deviation * place
+            for slope in (samples.along_x, samples.along_y)
+            for place in (x, y, np.float32(1))
+        ]
+        jacobian = np.stack(slopes, axis=1)
+        weighted = jacobian * used[:, None]
+        normal = weighted @ np.swapaxes(jacobian, 1, 2)
+        # A little damping: a picture of stripes says nothing about movement along them.
+        damping = 1e-3 * np.trace(normal, axis1=1, axis2=2)[:, None, None] + 1e-6
+        step = np.linalg.solve(normal + damping * np.eye(6), weighted @ (wanted - values)[:, :, None])
+        maps = np.asarray(maps + np.clip(step, -0.1, 0.1).reshape(-1, 2, 3), np.float32)
+    return maps
 
 
-def _sampled(pictures: FloatArray, maps: FloatArray) -> _Samples:
-    """Sample pictures (N, 64, 64) bilinearly at the points of the grid, moved by affine maps (N, 2, 3)."""
-    x, y = _grid()
-    points = maps @ np.stack([x, y, np.ones_like(x)])
-    inside = (np.abs(points) <= 1).all(axis=1).astype(np.float32)
-    place = np.clip((points + 1) * (SIDE / 2) - 0.5, 0, SIDE - 1.001)
-    corner = place.astype(np.intp)
-    part = (place - corner).astype(np.float32)
-    fx, fy = part[:, 0], part[:, 1]
-    flat = pictures.reshape(len(pictures), -1)
-    index = corner[:, 1] * SIDE + corner[:, 0]
-    a, b, c, d = (np.take_along_axis(flat, index + offset, axis=1) for offset in (0, 1, SIDE, SIDE + 1))
-    top, bottom = a + fx * (b - a), c + fx * (d - c)
-    # Slopes per half frame, in which the places of the grid are measured.
-    along_x = ((b - a) * (1 - fy) + (d - c) * fy) * (SIDE / 2)
-    along_y = (bottom - top) * (SIDE / 2)
-    return _Samples(top + fy * (bottom - top), along_x, along_y, inside)
-
-
-def _blurred(pictures: FloatArray, deviation: float) -> FloatArray:
-    if not deviation:
-        return pictures
-    return np.asarray(gaussian_filter(pictures, (0.0, deviation, deviation)), np.float32)
+def _standard(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bring values (N, P) to mean 0 and deviation 1 under weights; give the deviations (N, 1) too."""
+    values = _centred(values, weights)
+    total = np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-6))
+    deviation = np.sqrt((weights * values * values).sum(axis=1, keepdims=True) / total)
+    deviation = np.maximum(deviation, np.float32(1e-3))
+    return values / deviation, deviation

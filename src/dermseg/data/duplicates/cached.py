@@ -37,8 +37,7 @@ def cached_duplicates(cache: Cache, progress: bool = False) -> tuple[list[Finger
             np.savez(file, **arrays)
     names = cache.identifiers
     fingerprints = [
-        Fingerprint(name, hashes, thumbnail)
-        for name, hashes, thumbnail in zip(names, arrays["hashes"], arrays["thumbnails"], strict=True)
+        Fingerprint(name, thumbnail) for name, thumbnail in zip(names, arrays["thumbnails"], strict=True)
     ]
     duplicates = [
         Duplicate(names[first], names[second], float(value))
@@ -54,7 +53,6 @@ def _computed(cache: Cache, progress: bool) -> Arrays:
     found = near_duplicates(fingerprints)
     return {
         "version": np.array(VERSION),
-        "hashes": np.stack([one.hashes for one in fingerprints]),
         "thumbnails": np.stack([one.thumbnail for one in fingerprints]),
         "pairs": np.array([(row_of[one.first], row_of[one.second]) for one in found], np.intp).reshape(-1, 2),
         "correlations": np.array([one.correlation for one in found], np.float32),
@@ -70,14 +68,8 @@ def _read(path: Path, count: int) -> Arrays | None:
     """Read what an earlier call left; None if there is nothing of use."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {
-                name: file[name] for name in ("version", "hashes", "thumbnails", "pairs", "correlations")
-            }
-    except (OSError, ValueError, KeyError, BadZipFile):
+            arrays = {name: file[name] for name in ("version", "thumbnails", "pairs", "correlations")}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
-    fits = (
-        arrays["version"] == VERSION
-        and arrays["hashes"].shape == (count, 8, 4)
-        and arrays["thumbnails"].shape == (count, SIDE, SIDE)
-    )
+    fits = arrays["version"] == VERSION and arrays["thumbnails"].shape == (count, SIDE, SIDE)
     return arrays if fits else None

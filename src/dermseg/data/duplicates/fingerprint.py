@@ -1,12 +1,11 @@
-"""What is kept of a picture to recognise it again: a hash in eight orientations and a small thumbnail."""
+"""What is kept of a picture to recognise it again, and what is compared of it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
 from dermseg.errors import DataError
@@ -16,27 +15,34 @@ SIDE = 64
 
 FloatArray = NDArray[np.float32]
 
-# In pixels of the thumbnail. Detail finer than the first is lost to compression and resizing; what is coarser
-# than the second (a dark blob on light skin, shadowed corners) is common to all dermoscopic images.
-_FINE, _COARSE = 1.0, 5.0
-_NOISE = 3.0
-"""Contrast, in grey levels, below which detail is taken for noise."""
+
+class Band(NamedTuple):
+    """Which detail of a thumbnail is looked at, in pixels of it."""
+
+    fine: float
+    """Finer detail is lost to compression and resizing."""
+    coarse: float
+    """Coarser detail is common to many images, such as a dark blob on light skin."""
+    noise: float
+    """Contrast, in grey levels, below which detail is taken for noise."""
+
+
+SHAPE = Band(1.0, 5.0, 3.0)
+"""What pictures are found and laid over one another by; much of it is the border of the lesion."""
+DETAIL = Band(0.7, 2.5, 1.0)
+"""What tells pictures apart: lesions may have much the same border, but not the same pattern and hair."""
+
 _FLAT = 1.0
 """Contrast, in grey levels, below which a picture has nothing to recognise it by."""
-
-# Frequencies, in half waves across the frame, whose signs are the hash: 256, the same along both axes.
-_BITS = 256
-_LOWEST = 3.0
-_SPECTRUM = 24
+_BLOCK = 64
+"""Pictures filtered at a time."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Fingerprint:
-    """What is kept of a picture to recognise it again."""
+    """What is kept of a picture to recognise it again; its hashes are made of the thumbnail when needed."""
 
     identifier: str
-    hashes: NDArray[np.uint64]
-    """(8, 4): 256 bits of the picture in each of its eight orientations, in the order of `orientations`."""
     thumbnail: NDArray[np.uint8]
     """(64, 64), grey: the whole frame, squashed."""
 
@@ -56,20 +62,11 @@ def fingerprint(identifier: str, image: NDArray[np.uint8]) -> Fingerprint:
             f"{identifier} has no fingerprint: it is {image.dtype} of shape {image.shape}; "
             "expected uint8 (height, width, 3)."
         )
-    grey = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    thumbnail = np.asarray(grey)
-    return Fingerprint(identifier, hashes(thumbnail[None])[0], thumbnail)
+    grey = Image.fromarray(np.ascontiguousarray(image)).convert("L")
+    return Fingerprint(identifier, np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)))
 
 
-def orientations(pictures: FloatArray) -> Iterator[FloatArray]:
-    """Give pictures (..., S, S) in their eight orientations: transposed or not, mirrored along each axis."""
-    for turned in (pictures, np.swapaxes(pictures, -1, -2)):
-        for upright in (turned, turned[..., ::-1, :]):
-            yield upright
-            yield upright[..., ::-1]
-
-
-def texture(thumbnails: NDArray[np.uint8]) -> FloatArray:
+def textures(thumbnails: NDArray[np.uint8], band: Band) -> FloatArray:
     """Keep of thumbnails what tells one picture from another, at one contrast everywhere.
 
     Illumination, colour and the strength of an edge are divided out, so that neither the dark corners of a
@@ -77,53 +74,31 @@ def texture(thumbnails: NDArray[np.uint8]) -> FloatArray:
 
     Args:
         thumbnails: (N, 64, 64), uint8.
+        band: Which detail.
 
     Returns:
-        (N, 64, 64): band-passed grey over its local standard deviation; 0 where there is no contrast.
+        (N, 64, 64): band-passed grey over its local standard deviation; 0 in pictures without structure, such
+        as a single colour.
     """
-    grey = thumbnails.astype(np.float32)
-    fine, coarse = (0.0, _FINE, _FINE), (0.0, _COARSE, _COARSE)
-    detail = gaussian_filter(grey, fine) - gaussian_filter(grey, coarse)
-    contrast = np.sqrt(gaussian_filter(detail**2, coarse) + np.float32(_NOISE**2))
-    return np.asarray(detail / contrast, np.float32)
+    result = np.empty(thumbnails.shape, np.float32)
+    fine, coarse = (0.0, band.fine, band.fine), (0.0, band.coarse, band.coarse)
+    for begin in range(0, len(thumbnails), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        grey = thumbnails[block].astype(np.float32)
+        detail = gaussian_filter(grey, fine) - gaussian_filter(grey, coarse)
+        contrast = np.sqrt(gaussian_filter(detail**2, coarse) + np.float32(band.noise**2))
+        structured = grey.std(axis=(1, 2), keepdims=True) >= _FLAT
+        result[block] = detail / contrast * structured
+    return result
 
 
-def is_flat(thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say of thumbnails (N, 64, 64) which have nothing to be recognised by, such as a single colour."""
-    return np.asarray(thumbnails.std(axis=(1, 2)) < _FLAT)
+def pooled(pictures: FloatArray, side: int) -> FloatArray:
+    """Reduce pictures (N, S, S) to (N, side, side) by averaging squares."""
+    count, factor = len(pictures), pictures.shape[1] // side
+    return np.asarray(pictures.reshape(count, side, factor, side, factor).mean(axis=(2, 4)), np.float32)
 
 
-def window(size: int) -> FloatArray:
-    """Weights (size, size) that fall towards the border, which a crop or a dark frame changes first."""
-    wave = np.sin(np.pi * (np.arange(size) + 0.5) / size)
+def window(side: int) -> FloatArray:
+    """Weights (side, side) that fall towards the border, which a crop or a dark frame changes first."""
+    wave = np.sin(np.pi * (np.arange(side) + 0.5) / side)
     return np.asarray(np.outer(wave, wave), np.float32)
-
-
-def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Hash thumbnails (N, 64, 64) in each orientation: (N, 8, 4).
-
-    A bit is the sign of one coefficient of the texture's cosine transform. Mirroring a picture changes the
-    sign of every other coefficient and turning it swaps their two indices, so one transform serves all.
-    """
-    spectrum = dctn(texture(thumbnails) * window(SIDE), axes=(1, 2))[:, :_SPECTRUM, :_SPECTRUM]
-    alternating = np.where(np.arange(_SPECTRUM) % 2, -1, 1)
-    mirrored = (np.ones((_SPECTRUM, _SPECTRUM)), alternating[None, :])
-    rows, columns = _frequencies()
-    bits = [
-        (turned * along * across)[:, rows, columns] > 0
-        for turned in (spectrum, np.swapaxes(spectrum, 1, 2))
-        for along in (mirrored[0], mirrored[1].T)
-        for across in mirrored
-    ]
-    packed = np.packbits(np.stack(bits, axis=1), axis=-1)
-    return np.ascontiguousarray(packed).view(np.uint64)
-
-
-def _frequencies() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Choose the lowest frequencies (rows, columns) above `_LOWEST`; ties go by row, then column."""
-    u, v = np.meshgrid(np.arange(_SPECTRUM), np.arange(_SPECTRUM), indexing="ij")
-    radius = np.hypot(u, v)
-    radius[radius < _LOWEST] = np.inf
-    chosen = np.argsort(radius, axis=None, kind="stable")[:_BITS]
-    rows, columns = np.unravel_index(chosen, radius.shape)
-    return rows, columns

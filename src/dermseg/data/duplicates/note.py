@@ -1,7 +1,7 @@
 """The note of a network's images that goes with its weights, by which `dermseg evaluate` knows them again.
 
 It lies beside the lists of identifiers: `{"version", "geometry", "hashes", "signs"}`, where a row belongs to$
-an identifier, those of the train side first. An image takes 160 bytes; no picture can be made of them.
+an identifier, those of the train side first. An image takes 288 bytes; no picture can be made of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.data.duplicates.alignment import GRID, aligned_correlation, correlation, on_grid
-from dermseg.data.duplicates.fingerprint import (
-    SIDE,
-    Fingerprint,
-    FloatArray,
-    is_flat,
-    orientations,
-    texture,
-    window,
-)
+from dermseg.data.duplicates.alignment import Views, likeness
+from dermseg.data.duplicates.fingerprint import SHAPE, SIDE, Fingerprint, FloatArray, textures
+from dermseg.data.duplicates.hashing import query_hashes, upright_hashes
 from dermseg.data.duplicates.references import References
 
 CLOSE = 84
@@ -23,9 +16,9 @@ CLOSE = 84
 ALIKE = 0.75
 """Least correlation of near-duplicates."""
 
-_BLOCK = 1 << 19
+_BLOCK = 1 << 18
 """Distances computed at a time, whatever the number of images."""
-_BATCH = 128
+_BATCH = 256
 """Pairs of pictures compared at a time."""
 
 Rows = NDArray[np.intp]
@@ -38,7 +31,7 @@ class Duplicate:
     first: str
     second: str
     correlation: float
-    """Of their fine structure after alignment, from `ALIKE` to 1."""
+    """Of their detail after alignment, from `ALIKE` to 1."""
 
 
 def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
@@ -55,18 +48,16 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
         The pairs in the order of their identifiers; the lesser identifier is `first`.
     """
     ordered = sorted(fingerprints, key=lambda one: one.identifier)
-    if len(ordered) < 2:
-        return []
     thumbnails = _thumbnails(ordered)
-    hashes = np.stack([one.hashes for one in ordered])
-    pairs = _candidates(hashes, hashes[:, 0], ~is_flat(thumbnails), same=True)
-
-    def fixed(rows: Rows) -> FloatArray:
-        return on_grid(texture(thumbnails[rows]))
-
+    pictures, views = textures(thumbnails, SHAPE), Views.of(thumbnails)
+    candidates = _candidates(pictures, upright_hashes(pictures), same=True)
+    found: dict[tuple[int, int], float] = {}
+    for (i, j), value in _confirmed(candidates, views, views.rows).items():
+        pair = (min(i, j), max(i, j))
+        found[pair] = max(found.get(pair, 0.0), value)
     return [
         Duplicate(ordered[i].identifier, ordered[j].identifier, value)
-        for (i, j), value in sorted(_confirmed(pairs, thumbnails, fixed).items())
+        for (i, j), value in sorted(found.items())
     ]
 
 
@@ -80,92 +71,82 @@ def near_duplicates_between(fingerprints: Sequence[Fingerprint], known: Referenc
     Returns:
         The pairs, in the order of the fingerprints; `second` is the known image.
     """
-    if not fingerprints or not known.identifiers:
-        return []
     thumbnails = _thumbnails(fingerprints)
-    hashes = np.stack([one.hashes for one in fingerprints])
-    pairs = _candidates(hashes, known.hashes, ~is_flat(thumbnails), same=False)
+    candidates = _candidates(textures(thumbnails, SHAPE), known.hashes, same=False)
+    found = _confirmed(candidates, Views.of(thumbnails), known.views)
     return [
         Duplicate(fingerprints[i].identifier, known.identifiers[j], value)
-        for (i, j), value in sorted(_confirmed(pairs, thumbnails, known.templates).items())
+        for (i, j), value in sorted(found.items())
     ]
 
 
 def _thumbnails(fingerprints: Sequence[Fingerprint]) -> NDArray[np.uint8]:
-    return np.stack([one.thumbnail for one in fingerprints]).reshape(-1, SIDE, SIDE)
+    return np.array([one.thumbnail for one in fingerprints], np.uint8).reshape(-1, SIDE, SIDE)
 
 
 def _candidates(
-    first: NDArray[np.uint64], second: NDArray[np.uint64], structured: NDArray[np.bool_], *, same: bool
+    pictures: FloatArray, known: NDArray[np.uint64], *, same: bool
 ) -> Iterator[tuple[Rows, Rows, Rows]]:
-    """Compare hashes of all orientations (N, 8, 4) with upright ones (M, 4), a block of rows at a time.
+    """Compare the hashes of pictures (N, 64, 64), turned and in part, with known ones (M, 4).
+
+    Args:
+        pictures: Textures that are asked about.
+        known: Hashes of upright pictures.
+        same: The known hashes are of the pictures themselves, none of which is compared with itself.
 
     Yields:
-        Rows of the first, rows of the second, and orientations, of hashes that are close.
+        Rows of the pictures, rows of the known ones, and orientations, where a hash is close.
     """
-    rows = np.flatnonzero(structured)
-    height = max(1, _BLOCK // len(second))
-    # A picture without structure has no bit set.
-    usable = second.any(axis=1)
-    for begin in range(0, len(rows), height):
-        block = rows[begin : begin + height]
-        # Of one set every pair is met once: the later rows alone are compared.
-        start = int(block[0]) + 1 if same else 0
-        columns = second[start:]
-        for orientation in range(first.shape[1]):
-            distance = np.zeros((len(block), len(columns)), np.uint16)
-            for word in range(second.shape[1]):
-                differing = first[block, orientation, word][:, None] ^ columns[None, :, word]
-                distance += np.bitwise_count(differing)
-            i, j = np.nonzero((distance <= CLOSE) & usable[start:])
-            i, j = block[i], j + start
-            wanted = j > i if same else np.ones(len(i), bool)
-            if wanted.any():
-                yield i[wanted], j[wanted], np.full(int(wanted.sum()), orientation)
+    # Nothing is known of a picture without structure, of which no bit is set.
+    columns = np.flatnonzero(known.any(axis=1))
+    words = np.ascontiguousarray(known[columns].T)
+    structured = np.flatnonzero(pictures.any(axis=(1, 2)))
+    height = max(1, _BLOCK // max(1, len(columns)))
+    for begin in range(0, len(structured) if len(columns) else 0, height):
+        rows = structured[begin : begin + height]
+        hashes = query_hashes(pictures[rows])
+        for orientation in range(hashes.shape[1]):
+            close = np.zeros((len(rows), len(columns)), bool)
+            for variant in range(hashes.shape[2]):
+                close |= _distances(hashes[:, orientation, variant], words) <= CLOSE
+            i, j = np.nonzero(close)
+            i, j = rows[i], columns[j]
+            if same:
+                i, j = i[i != j], j[i != j]
+            if len(i):
+                yield i, j, np.full(len(i), orientation)
+
+
+def _distances(hashes: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """Count the bits in which hashes (N, 4) and others, word by word (4, M), differ: (N, M)."""
+    distances = np.zeros((len(hashes), words.shape[1]), np.uint16)
+    for word, others in enumerate(words):
+        distances += np.bitwise_count(hashes[:, word, None] ^ others)
+    return distances
 
 
 def _confirmed(
-    pairs: Iterator[tuple[Rows, Rows, Rows]],
-    thumbnails: NDArray[np.uint8],
-    fixed: Callable[[Rows], FloatArray],
+    candidates: Iterator[tuple[Rows, Rows, Rows]],
+    views: Views,
+    others: Callable[[Rows], Views],
 ) -> dict[tuple[int, int], float]:
     """Keep the pairs of rows that correlate, each with its highest correlation."""
     found: dict[tuple[int, int], float] = {}
-    for i, j, orientation in _batches(pairs):
-        moving = _oriented(texture(thumbnails[i]), orientation)
-        values = _alike(moving, fixed(j))
-        for pair in np.flatnonzero(values >= ALIKE):
-            key = (int(i[pair]), int(j[pair]))
-            found[key] = max(found.get(key, 0.0), float(values[pair]))
+    for i, j, orientation in _batches(candidates):
+        values = likeness(views.rows(i).oriented(orientation), others(j))
+        for place in np.flatnonzero(values >= ALIKE):
+            pair = (int(i[place]), int(j[place]))
+            found[pair] = max(found.get(pair, 0.0), float(values[place]))
     return found
 
 
-def _batches(pairs: Iterator[tuple[Rows, Rows, Rows]]) -> Iterator[tuple[Rows, Rows, Rows]]:
+def _batches(candidates: Iterator[tuple[Rows, Rows, Rows]]) -> Iterator[tuple[Rows, Rows, Rows]]:
     """Cut and join candidates to batches of a size that is quick to compare."""
     waiting = np.empty((3, 0), np.intp)
-    for found in pairs:
+    for found in candidates:
         waiting = np.concatenate([waiting, np.stack(found)], axis=1)
         while waiting.shape[1] >= _BATCH:
             yield waiting[0, :_BATCH], waiting[1, :_BATCH], waiting[2, :_BATCH]
             waiting = waiting[:, _BATCH:]
     if waiting.shape[1]:
         yield waiting[0], waiting[1], waiting[2]
-
-
-def _oriented(pictures: FloatArray, numbers: Rows) -> FloatArray:
-    """Turn each picture (N, S, S) into its own orientation."""
-    result = np.empty_like(pictures)
-    for number, turned in enumerate(orientations(pictures)):
-        result[numbers == number] = turned[numbers == number]
-    return result
-
-
-def _alike(moving: FloatArray, fixed: FloatArray) -> FloatArray:
-    """Correlate pictures pair by pair: as they are where that says enough, else after alignment."""
-    weights = window(GRID).reshape(1, -1)
-    count = len(moving)
-    values = correlation(on_grid(moving).reshape(count, -1), fixed.reshape(count, -1), weights)
-    open_ = values < ALIKE
-    if open_.any():
-        values[open_] = np.maximum(values[open_], aligned_correlation(moving[open_], fixed[open_]))
-    return values

@@ -48,6 +48,11 @@ class Split:
         """What is wrong with the protocol that the split belongs to; empty if nothing is known to be."""
         return str(self.origin.get("warning", ""))
 
+    @property
+    def reservations(self) -> dict[str, Any]:
+        """What every result on this split has to say: `warning` and `leaks`, where there are any."""
+        return {key: self.origin[key] for key in ("warning", "leaks") if self.origin.get(key)}
+
     @cached_property
     def checksum(self) -> str:
         """SHA-256 (hexadecimal) over the sides, each with its sorted identifiers, one a line."""
