@@ -42,6 +42,10 @@ class BenchmarkArguments:
     masks: Path | None = None
     """Folder of the masks, where it is not inside the data folder."""
 
+    groups: Path | None = None
+    """Table (CSV) with lesion_id or patient_id of every image, which keeps images together; one beside the
+    data is found without this."""
+
     folds: int = 5
     """Parts of the data; each is the test side once."""
 
@@ -125,7 +129,7 @@ def parse(words: Sequence[str]) -> Request:
     for path in given.pop("config", None) or []:
         values = _over(values, _read_layer(parser, Path(path)))
     values = _over(values, given)
-    for key in ("out", "masks"):
+    for key in ("out", "masks", "groups"):
         if values.get(key) is not None:
             values[key] = Path(values[key])
     return Request(BenchmarkArguments(**values), frozenset(values), tuple(words))

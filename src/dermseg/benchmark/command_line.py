@@ -30,3 +30,20 @@ def benchmark_status(results: Path) -> int:
     found = survey(results)
     print_status(found, Console())
     return 1 if found.having("failed") else 0
+
+
+def benchmark_report(
+    results: Path, out: Path | None = None, data: Path | None = None, without_pictures: bool = False
+) -> int:
+    """Write the tables, the figures and a page of a benchmark from the scores it has stored.
+
+    Args:
+        results: Folder of the benchmark, finished or not.
+        out: Folder of the report; by default `report` in that of the benchmark.
+        data: Folder of the images, if they have moved; pictures are drawn from them.
+        without_pictures: Leave out all that shows an image, so that the report may be published.
+    """
+    from dermseg.benchmark.report import write_report
+
+    write_report(results, out or results / "report", data, without_pictures)
+    return 0

@@ -20,6 +20,7 @@ from dermseg.benchmark.systems import System, read_systems
 from dermseg.data.building import usable_cores
 from dermseg.data.splits import save_split
 from dermseg.errors import ConfigError, DataError
+from dermseg.inference.paths import require_writable
 from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
 
@@ -38,21 +39,34 @@ def prepare_benchmark(request: Request, console: Console) -> Plan:
     out = request.arguments.out
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out: {out} is a file; name a folder")
-    begun = plan_file(out).exists()
-    plan = _continued(read_plan(out), request) if begun else _begun(request)
-    arguments = [system_arguments(system, plan.recipe, plan.settings) for system in plan.systems]
-    plan = replace(plan, epochs={s.label: a.epochs for s, a in zip(plan.systems, arguments, strict=True)})
-    images = read_images(plan.data, arguments, console)
-    plan = replace(plan, data=_checked(plan, images))
-    out.mkdir(parents=True, exist_ok=True)
+    there = _plan_in(out)
+    plan = _wanted(there, request)
+    images = read_images(plan.data, _arguments(plan), console)
+    require_writable(out)
     # Of several processes that begin one benchmark, the first writes the folds, and the others find them.
     with FileLock(out / ".lock"):
-        if plan_file(out).exists():
-            plan = _merged(read_plan(out), plan)
-        else:
-            _write_folds(out, plan, images)
+        if _plan_in(out) != there:
+            there = _plan_in(out)
+            plan = _wanted(there, request)
+        plan = replace(plan, data=_checked(plan, images))
+        if there is None:
+            _write_folds(request, plan, images, console)
         write_plan(out, plan)
     return plan
+
+
+def _plan_in(out: Path) -> Plan | None:
+    return read_plan(out) if plan_file(out).exists() else None
+
+
+def _wanted(there: Plan | None, request: Request) -> Plan:
+    plan = _begun(request) if there is None else _continued(there, request)
+    epochs = [arguments.epochs for arguments in _arguments(plan)]
+    return replace(plan, epochs={s.label: count for s, count in zip(plan.systems, epochs, strict=True)})
+
+
+def _arguments(plan: Plan) -> list[TrainArguments]:
+    return [system_arguments(system, plan.recipe, plan.settings) for system in plan.systems]
 
 
 def _begun(request: Request) -> Plan:
@@ -152,12 +166,13 @@ def _check_systems(systems: Iterable[System], recipe: str, settings: Mapping[str
 
 def _checked(plan: Plan, images: Images) -> Data:
     """Describe the images; those of a benchmark that goes on must be the same."""
-    lines = "\n".join(sorted(images.identifiers)).encode("utf-8", "surrogatepass")
+    identifiers = images.cache.identifiers
+    lines = "\n".join(sorted(identifiers)).encode("utf-8", "surrogatepass")
     found = replace(
         plan.data,
         name=images.collection.name,
         sha256=hashlib.sha256(lines).hexdigest(),
-        images=len(images.identifiers),
+        images=len(identifiers),
     )
     if plan.data.sha256 not in ("", found.sha256):
         raise DataError(
@@ -167,22 +182,9 @@ def _checked(plan: Plan, images: Images) -> Data:
     return found
 
 
-def _write_folds(out: Path, plan: Plan, images: Images) -> None:
+def _write_folds(request: Request, plan: Plan, images: Images, console: Console) -> None:
+    a = request.arguments
     validation = plan.settings.get("validation", TrainArguments.validation)
-    folds = draw_folds(images, Path(plan.data.folder), plan.folds, validation, plan.allow_leak)
-    for fold, split in enumerate(folds, start=1):
-        save_split(split, split_file(out, fold))
-
-
-def _merged(there: Plan, plan: Plan) -> Plan:
-    """Add the systems of a plan that another process has written meanwhile."""
-    labels = {system.label for system in plan.systems}
-    others = [system for system in there.systems if system.label not in labels]
-    return replace(
-        plan,
-        systems=(*plan.systems, *others),
-        epochs={**there.epochs, **plan.epochs},
-        seeds=max(plan.seeds, there.seeds),
-        command=there.command,
-        created=there.created,
-    )
+    splits = draw_folds(images, plan.folds, validation, a.groups, plan.allow_leak, console)
+    for fold, split in enumerate(splits, start=1):
+        save_split(split, split_file(a.out, fold))
