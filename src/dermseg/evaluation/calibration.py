@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermseg.errors import DataError
+from dermseg.figures import MADE_BY
 from dermseg.files import read_json, replacing
 
 BINS = 15
@@ -143,13 +144,13 @@ def draw_reliability(calibration: Calibration, path: Path) -> None:
     # Here, since matplotlib takes a while to import; the object interface needs no display.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.5, 5.5), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(4.5, 5.2), layout="constrained", facecolor="white")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     above.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfectly calibrated")
     probability, lesion = calibration.curve()
     above.plot(probability, lesion, color="tab:blue", marker="o", markersize=4, label="network")
     above.set_ylabel("share of pixels that are lesion")
-    above.set_aspect("equal")
+    above.set_ylim(-0.02, 1.02)
     above.set_title(f"ECE {calibration.error:.4f}, all pixels pooled", fontsize=10, parse_math=False)
     above.legend(frameon=False, fontsize=9)
     share = calibration.count / max(1, int(calibration.count.sum()))
@@ -159,6 +160,6 @@ def draw_reliability(calibration: Calibration, path: Path) -> None:
     below.set_yscale("log")
     below.set_ylabel("share of pixels")
     below.set_xlabel("predicted probability of lesion")
-    below.set_xlim(0, 1)
+    below.set_xlim(-0.02, 1.02)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=110, metadata={"Software": MADE_BY})

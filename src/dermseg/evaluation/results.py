@@ -17,10 +17,10 @@ METRICS = {
     "specificity": "specificity",
     "accuracy": "accuracy",
     "threshold_jaccard": "threshold Jaccard (0.65)",
-    "failure": "failure rate (IoU < 0.65)",
+    "failure": "failures (IoU < 0.65)",
     "hd95": "HD95 (pixels)",
     "assd": "ASSD (pixels)",
-    "nsd": f"NSD ({100 * NSD_TOLERANCE:g} % of the diagonal)",
+    "nsd": f"NSD ({100 * NSD_TOLERANCE:g} % of diagonal)",
 }
 """Metrics averaged over images, with the names they are printed under."""
 
