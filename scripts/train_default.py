@@ -6,11 +6,13 @@ Every stage is resumed where it stopped, so the same command goes on after a kil
 The stages, in order:
 
 - holdout: the recipe (configs/default.yaml) on the train side of the frozen split `isic2018-2094`;
-- folds, peer: the recipe, and the peer (scripts/peer_unet.py) under it, on each of five folds;
+- peer: the same run with the peer (scripts/peer_unet.py) in the network's place;
+- folds, peer-folds: both on each of five folds;
 - final: the recipe on all pairs but 100, which choose the epoch;
 - fit: size, temperature, threshold and expected Dice, on images that the run did not learn from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
 - effects: Dice under graded changes, and latency;
+- compare: ours and the peer on the same images, paired;
 - ship: weights, checksum and card into src/dermseg/weights, scores into results/default.
 
 PH2 is never trained on, and chooses nothing.
@@ -28,9 +30,11 @@ from rich.console import Console
 
 from dermseg.card.calibrate import calibrate
 from dermseg.card.measure import card_facts, effects
+from dermseg.card.scores import read_rows, summarise
 from dermseg.data.readers import read_collection
 from dermseg.data.splits import Split, k_fold, load_split, save_split
 from dermseg.evaluation.evaluate import evaluate
+from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
 from dermseg.files import read_json, write_json
 from dermseg.training.command import parse
 from dermseg.training.run import train
@@ -135,6 +139,28 @@ def measure(plan: Plan) -> None:
     write_json(plan.work / "effects.json", effects(plan.weights, pairs, plan.threads))
 
 
+def compare(plan: Plan) -> None:
+    """Score the peer of the hold-out run as it stands, and test the difference to ours, image by image."""
+    weights = plan.work / "peer" / "model.safetensors"
+    score(plan.isic, weights, "isic2018-2094", plan.work / "peer-evaluation" / "isic2018")
+    score(plan.ph2, weights, None, plan.work / "peer-evaluation" / "ph2")
+    found = {}
+    for name in ("isic2018", "ph2"):
+        folders = (plan.work / "evaluation" / name, plan.work / "peer-evaluation" / name)
+        ours, peer = ({row.identifier: row for row in read_rows(each / "per_image.csv")} for each in folders)
+        shared = sorted(ours.keys() & peer.keys())
+        pairs = [[rows[key].values["dice"] for key in shared] for rows in (ours, peer)]
+        _, p = paired_wilcoxon(*pairs)
+        found[name] = {
+            "images": len(shared),
+            "ours": summarise(list(ours.values())),
+            "peer": summarise(list(peer.values())),
+            "p_dice": p,
+            "rank_biserial": rank_biserial(*pairs),
+        }
+    write_json(plan.work / "compare.json", found)
+
+
 def ship(plan: Plan) -> None:
     """Put weights, checksum, card and scores into the repository."""
     folder = ROOT / "src" / "dermseg" / "weights"
@@ -167,12 +193,14 @@ def diagnoses(ph2: Path) -> dict[str, str]:
 
 STAGES: dict[str, Callable[[Plan], None]] = {
     "holdout": partial(run, name="holdout", split="isic2018-2094"),
+    "peer": partial(run, name="peer", split="isic2018-2094", peer=True),
     "folds": folds,
-    "peer": partial(folds, peer=True),
+    "peer-folds": partial(folds, peer=True),
     "final": final,
     "fit": fit,
     "evaluate": scores,
     "effects": measure,
+    "compare": compare,
     "ship": ship,
 }
 
