@@ -61,6 +61,7 @@ def evaluate(
     part: Literal["test", "validation", "train"] = "test",
     out: Path = Path("evaluation"),
     device: str = "auto",
+    groups: Path | None = None,
     allow_leak: bool = False,
 ) -> int:
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
@@ -75,7 +76,8 @@ def evaluate(
         part: Which side of the split to score.
         out: Folder for per_image.csv, summary.json and the pictures; results of something else are kept.
         device: cpu, cuda, mps or auto.
-        allow_leak: Score images the network was trained on all the same; the summary says so.
+        groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
+        allow_leak: Score images the network learned from, or copies of them, all the same; the summary says so.
     """
     from dermseg.evaluation.evaluate import evaluate as run
 
@@ -89,6 +91,7 @@ def evaluate(
         part=part,
         out=out,
         device=device,
+        groups=groups,
         allow_leak=allow_leak,
     )
     return 1 if report.problems else 0
