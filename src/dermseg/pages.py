@@ -80,21 +80,32 @@ def data_uri(encoded: bytes, encoding: Literal["PNG", "JPEG"]) -> str:
     return f"data:image/{encoding.lower()};base64,{base64.b64encode(encoded).decode('ascii')}"
 
 
-def plot(figure: "Figure", name: str, alternative: str) -> str:
-    """Write a matplotlib figure as inline SVG whose black takes the colour of the page's text.
+def vector(figure: "Figure", name: str) -> str:
+    """Draw a matplotlib figure as an SVG document, on nothing; the same figure gives the same text.
 
     Args:
-        figure: Drawn in black on nothing; other colours stay, and must be seen on white and on black.
-        name: Unique on the page: the parts of a drawing refer to each other by names that are global.
-        alternative: What the figure shows, for those who cannot see it.
+        figure: Its layout is settled by this, so that drawing it again is quicker.
+        name: Of the drawing; parts of it are named by it.
     """
     import matplotlib as mpl
 
     drawn = io.StringIO()
-    # Text stays text, so that it can be searched and takes the font of the page.
+    # Text stays text, so that it can be searched, edited, and takes the font of a page.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    body = re.sub(r"<metadata>.*?</metadata>", "", drawn.getvalue(), flags=re.DOTALL)
+    figure.set_layout_engine("none")
+    return drawn.getvalue()
+
+
+def inline(document: str, name: str, alternative: str) -> str:
+    """Put an SVG document of `vector` into a page; its black takes the colour of the page's text.
+
+    Args:
+        document: Drawn in black; other colours stay, and must be seen on white and on black.
+        name: Unique on the page: the parts of a drawing refer to each other by names that are global.
+        alternative: What the figure shows, for those who cannot see it.
+    """
+    body = re.sub(r"<metadata>.*?</metadata>", "", document, flags=re.DOTALL)
     opening, inner = body[body.index("<svg") :].split(">", 1)
     box = re.search(r'viewBox="[^"]*"', opening)
     inner = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", inner).replace("#000000", "currentColor")
@@ -102,6 +113,11 @@ def plot(figure: "Figure", name: str, alternative: str) -> str:
         f'<svg class="plot" role="img" aria-label="{escaped(alternative)}" {box[0] if box else ""} '
         f'xmlns:xlink="http://www.w3.org/1999/xlink">{inner}'
     )
+
+
+def plot(figure: "Figure", name: str, alternative: str) -> str:
+    """Draw a matplotlib figure into a page; see `vector` and `inline`."""
+    return inline(vector(figure, name), name, alternative)
 
 
 def write_page(path: Path, title: str, body: str) -> None:

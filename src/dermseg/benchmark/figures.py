@@ -1,0 +1,210 @@
+"""The drawings of a report: scores with intervals, accuracy against cost, disagreement, calibration.
+
+Black on nothing, so that a page can give them its own colour; other colours are seen on white and on black.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dermseg.benchmark.report_analysis import Analysis, Compared, Estimate
+from dermseg.benchmark.report_published import published
+from dermseg.benchmark.report_results import METRICS
+from dermseg.evaluation.calibration import Calibration
+from dermseg.evaluation.metrics import JACCARD_THRESHOLD
+from dermseg.pages import vector
+
+COLOUR = "#0f9d8a"
+SECOND = "#d9630a"
+BAND = "#8a8f98"
+WIDTH = 7.2
+"""Inches: the text of a page of two columns."""
+_NAMED = 12
+"""Systems that are told apart by colour in one drawing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure with its caption."""
+
+    name: str
+    """Of its files."""
+    title: str
+    caption: str
+    figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG document."""
+        return vector(self.figure, self.name)
+
+
+def scores_drawing(analysis: Analysis) -> Drawing:
+    """Draw the mean Dice and IoU of every system with their intervals and the human band."""
+    systems = analysis.ranked()[::-1]
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * len(systems)), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2, sharey=True), ("dice", "iou"), strict=True):
+        for height, system in enumerate(systems):
+            draw_estimate(axes, analysis.means[system.label][name], height)
+        human_band(axes, name, vertical=True)
+        tidy(axes)
+        axes.set_xlabel(f"per-image {METRICS[name]}")
+        axes.set_yticks(range(len(systems)), [system.label for system in systems], parse_math=False)
+        axes.grid(axis="x", alpha=0.3)
+    return Drawing(
+        "scores",
+        "Scores with intervals",
+        "Means over images at native resolution with 95 % BCa bootstrap intervals, lesions drawn as a whole. "
+        f"Grey band: {published().humans_source}",
+        figure,
+    )
+
+
+def cost_drawing(analysis: Analysis) -> Drawing | None:
+    """Draw what systems reach against what they cost; None where no cost was stored."""
+    costs = {
+        "multiply_adds": ("multiply-adds, billion", 1e9),
+        "parameters": ("parameters, million", 1e6),
+        "images_per_second": ("images per second", 1.0),
+    }
+    found = {
+        name: [(system, cost) for system in analysis.ranked() if (cost := system.cost(name))]
+        for name in costs
+    }
+    if not any(found.values()):
+        return None
+    shown = {name: systems for name, systems in found.items() if systems}
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    colours = system_colours(analysis)
+    for axes, (name, systems) in zip(panels, shown.items(), strict=True):
+        title, unit = costs[name]
+        for system, cost in systems:
+            mean = analysis.means[system.label]["dice"]
+            axes.errorbar(
+                cost / unit,
+                mean.value,
+                yerr=_errors(mean),
+                color=colours[system.label],
+                **_POINT,
+                label=system.label,
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel(title)
+        tidy(axes)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("per-image Dice")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return Drawing(
+        "cost",
+        "Accuracy against cost",
+        "One prediction at training size. Images per second on the machine of each cell.",
+        figure,
+    )
+
+
+def disagreement_drawing(compared: Compared) -> Drawing:
+    """Draw how far systems disagree on an image, against how well they do, and how many fail on it."""
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.scatter(
+        compared.dice.mean(axis=1), compared.dice.std(axis=1), s=6, color=COLOUR, alpha=0.5, linewidths=0
+    )
+    left.set(xlabel="mean Dice over systems", ylabel="standard deviation over systems")
+    # IoU below the threshold, said of Dice: Dice = 2 IoU / (1 + IoU).
+    failing = (compared.dice < 2 * JACCARD_THRESHOLD / (1 + JACCARD_THRESHOLD)).sum(axis=1)
+    counts = np.bincount(failing, minlength=len(compared.labels) + 1)
+    right.bar(np.arange(1, counts.size), counts[1:], color=COLOUR)
+    right.set(xlabel="systems that fail on an image (IoU < 0.65)", ylabel="images")
+    right.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (left, right):
+        tidy(axes)
+    return Drawing(
+        "disagreement",
+        "Where systems disagree",
+        f"{len(compared.identifiers):,} images, {len(compared.labels)} systems. "
+        f"No system fails on {counts[0]:,} of the images, every system on {counts[-1]:,}.",
+        figure,
+    )
+
+
+def calibration_drawing(analysis: Analysis) -> Drawing | None:
+    """Draw the reliability curve of every system; None where no probabilities were counted."""
+    found = calibrations(analysis)
+    if not found:
+        return None
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=BAND, linestyle="--", linewidth=1)
+    colours = system_colours(analysis)
+    for label, calibration in found.items():
+        probability, lesion = calibration.curve()
+        axes.plot(
+            probability,
+            lesion,
+            color=colours[label],
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            label=f"{label} (ECE {calibration.error:.3f})",
+        )
+    axes.set(xlabel="predicted probability of lesion", ylabel="share of pixels that are lesion")
+    tidy(axes)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return Drawing(
+        "calibration",
+        "Calibration",
+        "Reliability curves over all test pixels pooled, with the expected calibration error (ECE).",
+        figure,
+    )
+
+
+def calibrations(analysis: Analysis) -> dict[str, Calibration]:
+    """Add up the binned probabilities of every system's cells; systems without any are left out."""
+    found: dict[str, Calibration] = {}
+    for system in analysis.ranked():
+        counted = [counts for cell in system.done if (counts := cell.calibration) is not None]
+        if counted:
+            found[system.label] = sum(counted, Calibration.none())
+    return found
+
+
+def draw_estimate(axes: Axes, mean: Estimate, height: float, colour: str = COLOUR) -> None:
+    """Draw a mean as a point and its interval as a line, lying."""
+    axes.errorbar(mean.value, height, xerr=_errors(mean), color=colour, **_POINT)
+
+
+def human_band(axes: Axes, metric: str, *, vertical: bool) -> None:
+    """Shade the range in which two people agree."""
+    low, high = published().humans[metric]
+    span = axes.axvspan if vertical else axes.axhspan
+    span(low, high, color=BAND, alpha=0.25, linewidth=0)
+
+
+def tidy(axes: Axes) -> None:
+    """Take away the lines that frame nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def system_colours(analysis: Analysis) -> Mapping[str, str]:
+    """Give every system a colour of its own, the same in all drawings; beyond a dozen they repeat."""
+    return {system.label: _COLOURS[number % _NAMED] for number, system in enumerate(analysis.results.systems)}
+
+
+_POINT: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.2, "linestyle": "none"}
+_COLOURS = (
+    *("#0f9d8a", "#d9630a", "#7a6ff0", "#e0409a", "#6aa616", "#d9a400"),
+    *("#b07a2a", "#8a8f98", "#e0524d", "#3f8fd9", "#a45bc9", "#35a853"),
+)
+
+
+def _errors(mean: Estimate) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
+    if mean.low is None or mean.high is None:
+        return None
+    return np.array([[mean.value - mean.low], [mean.high - mean.value]])

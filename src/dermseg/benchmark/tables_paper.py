@@ -1,0 +1,140 @@
+"""The paper's Tables 1 and 2: what it prints, and beside it, in columns of their own, what we measured."""
+
+from collections.abc import Mapping
+
+from dermseg.benchmark.report_analysis import Analysis
+from dermseg.benchmark.report_published import PaperRow, published
+from dermseg.benchmark.report_results import SystemResult
+from dermseg.benchmark.tables import Column, Table, Value
+
+NETWORK = "xlstm_vmunet"
+"""The paper's network, whose versions are its ablation."""
+LAYERS = "xlstm_layers"
+"""The argument of this network that tells the versions apart."""
+_DEFAULT_LAYERS = "sm"
+
+PAPER = "printed in the paper"
+HERE = "measured here"
+_ABSENT = "not in this benchmark"
+
+_MEASURED = (
+    Column("dice", "per-image Dice (95 % interval)", 3, HERE, "highest"),
+    Column("iou", "per-image IoU (95 % interval)", 3, HERE, "highest"),
+    Column("pooled_dice", "pooled Dice", 3, HERE, "highest"),
+    Column("pooled_iou", "pooled IoU", 3, HERE, "highest"),
+    Column("failure", "IoU < 0.65", 1, HERE, "lowest", percent=True),
+    Column("images", "test images", 0, HERE),
+    Column("cells", "cells done", 0, HERE),
+)
+_PRINTED = (
+    Column("paper_dice", "DSC", 4, PAPER, "highest"),
+    Column("paper_iou", "IoU", 4, PAPER, "highest"),
+)
+
+
+def table_1(analysis: Analysis) -> Table:
+    """Set all systems beside the paper's Table 1.
+
+    First come the paper's rows in its order, then what it lacks; its network's variants are in Table 2.
+    """
+    plain = {
+        system.system.model: system
+        for system in analysis.results.systems
+        if not system.system.model_arguments
+    }
+    rows: list[Mapping[str, Value]] = [
+        {"name": row.name, **_printed(row), **_measured(analysis, plain.get(row.key))}
+        for row in published().table_1
+    ]
+    named = {row.key for row in published().table_1}
+    rows += [
+        {"name": system.label, **_measured(analysis, system)}
+        for system in analysis.results.systems
+        if system.system.model != NETWORK
+        and (system.system.model_arguments or system.system.model not in named)
+    ]
+    return Table(
+        "table-1",
+        "Table 1. Systems",
+        "The paper's numbers come from other images, splits and ways of averaging than ours: compare within "
+        f"a group of columns, never across. Empty cells were not run. {about_the_paper()}",
+        (Column("name", "system"), *_PRINTED, *_MEASURED),
+        rows,
+    )
+
+
+def versions(analysis: Analysis) -> dict[str, dict[str, SystemResult]]:
+    """Group the versions of the paper's network by what else sets them apart.
+
+    Returns:
+        The other arguments, as text ("" for the defaults), to `xlstm_layers` to system.
+    """
+    groups: dict[str, dict[str, SystemResult]] = {"": {}}
+    for system in analysis.results.systems:
+        if system.system.model == NETWORK:
+            others = dict(system.system.model_arguments)
+            layers = str(others.pop(LAYERS, _DEFAULT_LAYERS))
+            key = ", ".join(f"{name} {value}" for name, value in sorted(others.items()))
+            groups.setdefault(key, {})[layers] = system
+    return groups
+
+
+def table_2(analysis: Analysis) -> Table:
+    """Set the versions of the paper's network beside its Table 2."""
+    rows: list[Mapping[str, Value]] = []
+    for others, systems in versions(analysis).items():
+        for row in published().table_2:
+            if others and row.key not in systems:
+                continue
+            rows.append(
+                {
+                    "name": row.name,
+                    "slstm": "yes" if "s" in row.key else "no",
+                    "mlstm": "yes" if "m" in row.key else "no",
+                    "others": others or "as in the paper",
+                    # The paper has one form; beside the variants its numbers would say nothing.
+                    **({} if others else _printed(row)),
+                    **_measured(analysis, systems.get(row.key)),
+                }
+            )
+    return Table(
+        "table-2",
+        "Table 2. Versions of XLSTM-VMUNet",
+        f"What the sLSTM and the mLSTM add. Empty cells were not run. {about_the_paper()}",
+        (
+            Column("name", "version"),
+            Column("slstm", "sLSTM"),
+            Column("mlstm", "mLSTM"),
+            Column("others", "form"),
+            *_PRINTED,
+            *_MEASURED,
+        ),
+        rows,
+    )
+
+
+def about_the_paper() -> str:
+    """Say where the paper's numbers come from."""
+    return f"Printed: {published().paper_source}"
+
+
+def _printed(row: PaperRow) -> dict[str, Value]:
+    return {"paper_dice": row.dice, "paper_iou": row.iou}
+
+
+def _measured(analysis: Analysis, system: SystemResult | None) -> dict[str, Value]:
+    if system is None:
+        return {"cells": _ABSENT}
+    if not system.done:
+        return {"cells": system.progress}
+    means, pooled = analysis.means[system.label], system.pooled()
+    failure = means.get("failure")
+    return {
+        "dice": means["dice"],
+        "iou": means["iou"],
+        "pooled_dice": pooled["dice"],
+        "pooled_iou": pooled["iou"],
+        "failure": failure and failure.value,
+        "images": len(system.images),
+        "cells": system.progress,
+    }
