@@ -10,10 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
 from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.statistics.values import cluster_codes, finite
-
-_BATCH_VALUES = 4_000_000
-"""Resampled values held in memory at a time (32 MB)."""
+from dermseg.evaluation.statistics.values import BATCH_VALUES, cluster_codes, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +137,7 @@ def _ends(
             (np.arange(count),),
             of_drawn,
             n_resamples=resamples,
-            batch=max(1, _BATCH_VALUES // count),
+            batch=max(1, BATCH_VALUES // count),
             confidence_level=level,
             method=method,
             rng=np.random.default_rng(seed),

@@ -8,10 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.statistics.values import cluster_codes, finite
-
-_BATCH_VALUES = 4_000_000
-"""Resampled weights held in memory at a time (32 MB)."""
+from dermseg.evaluation.statistics.values import BATCH_VALUES, cluster_codes, finite
 
 
 def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> tuple[float, float, NDArray[np.float64]]:
@@ -99,7 +96,7 @@ def rank_stability(
     column = column.reshape(-1)  # numpy 2.0 alone gives it a second axis
     rng = np.random.default_rng(seed)
     shares = np.zeros((systems, systems))
-    batch = max(1, _BATCH_VALUES // len(data))
+    batch = max(1, BATCH_VALUES // len(data))
     for start in range(0, resamples, batch):
         rows = min(batch, resamples - start)
         drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from dermseg.errors import DataError
 
+BATCH_VALUES = 250_000
+"""Resampled values held in memory at a time: 2 MB, which caches hold; more takes three times as long."""
+
 
 def finite(values: ArrayLike, what: str, dimensions: int = 1) -> NDArray[np.float64]:
     """Make an array of scores.
