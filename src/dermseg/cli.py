@@ -77,7 +77,7 @@ def evaluate(
         out: Folder for per_image.csv, summary.json and the pictures; results of something else are kept.
         device: cpu, cuda, mps or auto.
         groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
-        allow_leak: Score images the network learned from, or copies of them, all the same; the summary says so.
+        allow_leak: Score images the network learned from, or copies of them; the summary says so.
     """
     from dermseg.evaluation.evaluate import evaluate as run
 

@@ -16,7 +16,7 @@ from dermseg.data.readers import MASK_ENDINGS, read_collection
 from dermseg.data.splits import SIDES, Split, load_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import Calibration
-from dermseg.evaluation.leakage import leaks, refuse_leaks
+from dermseg.evaluation.leak_check import check_leaks
 from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, refuse_other_report, write_report
 from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
@@ -35,6 +35,7 @@ def evaluate(
     part: str = "test",
     out: str | Path = "evaluation",
     device: str = "auto",
+    groups: str | Path | None = None,
     allow_leak: bool = False,
     quiet: bool = False,
 ) -> Evaluation:
@@ -54,14 +55,17 @@ def evaluate(
         part: Which side of the split to score: test, validation or train.
         out: Folder for the results. Those of the same evaluation are replaced.
         device: `cpu`, `cuda`, `mps`, or `auto`.
-        allow_leak: Score images that the network was trained on, and say so in the summary.
+        groups: A table that says which images show one lesion or one patient; tables in the data folder or
+            beside it are found without it.
+        allow_leak: Score images that the network learned from, or near-duplicates of them, and say so in the
+            summary.
         quiet: Print nothing and show no progress.
 
     Raises:
         ConfigError: Not exactly one of `weights` and `predictions` was given, `part` is no side, or `out`
             holds the results of something else.
         DataError: The data, split or predictions cannot be used, nothing could be scored, or the network
-            was trained on these images.
+            learned from these images: by name, by picture, or by lesion or patient.
         CheckpointError: The weights cannot be loaded.
     """
     if (weights is None) == (predictions is None):
@@ -75,16 +79,22 @@ def evaluate(
         "dermseg": __version__,
         "command": shlex.join(sys.argv),
         "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
-        "split": chosen and {"name": chosen.name, "part": part, "sha256": chosen.checksum},
+        "split": chosen
+        and {"name": chosen.name, "part": part, "sha256": chosen.checksum, **chosen.reservations},
     }
     source: MaskSource
+    progress = Console(stderr=True, quiet=quiet)
     if weights is not None:
         source = NetworkSource(Path(weights), device)
-        identifiers = [pair.identifier for pair in pairs]
-        leaked = leaks(source.learned_from, identifiers, side=part if chosen else "test")
-        if not allow_leak:
-            refuse_leaks(leaked, len(pairs))
-        provenance["trained_on_these"] = leaked
+        provenance |= check_leaks(
+            source.learned_from,
+            pairs,
+            Path(data),
+            part=part if chosen else "test",
+            groups=None if groups is None else Path(groups),
+            allow_leak=allow_leak,
+            progress=progress,
+        )
     else:
         source = FolderSource(Path(str(predictions)))
     provenance.update(source.provenance)
@@ -93,7 +103,6 @@ def evaluate(
     require_writable(Path(out))
     images: list[ScoredImage] = []
     calibration: Calibration | None = None
-    progress = Console(stderr=True, quiet=quiet)
     for pair in track(pairs, "Scoring", console=progress):
         try:
             image, counts = _score(pair, source)
@@ -120,6 +129,10 @@ def _select(
     if split is None:
         return collection.pairs, list(collection.problems)
     wanted: tuple[str, ...] = getattr(split, part)
+    if not wanted:
+        raise DataError(
+            f"Split {split.name} has no {part} images; choose another side with --part. {split.warning}"
+        )
     known = set(collection.identifiers)
     pairs = collection.select(identifier for identifier in sorted(wanted) if identifier in known)
     if not pairs:

@@ -1,25 +1,75 @@
-"""Refusing to score a network on images it has learned from."""
+"""Refusing to score a network on images it has learned from: by name, by picture, by lesion or patient."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import safe_open
 
+from dermseg.data.duplicates import Fingerprint, References, near_duplicates_between
+from dermseg.data.duplicates.note import read_note
+from dermseg.data.geometry import Geometry
+from dermseg.data.groups import Group
 from dermseg.data.pairs import listing
-from dermseg.errors import CheckpointError, DataError
+from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.models.weights import HEADER
 
+SHAPING = ("train", "validation")
+"""Sides of a split that shape a network: by gradients, and by choosing the epoch."""
 
-def read_learned(weights: Path) -> dict[str, list[str]] | None:
-    """Read the names of the images that shaped a network.
+_ISIC = re.compile(r"isic_?(\d{7})", re.IGNORECASE)
+"""The number of an image in the ISIC archive, which all ISIC data sets share."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The images that shaped a network."""
+
+    sides: Mapping[str, tuple[str, ...]]
+    """Identifiers by side, `train` and `validation`."""
+    pictures: References | None = None
+    """Their fingerprints, train before validation; None if training left none."""
+    geometry: Geometry = "squash"
+    """How the images were brought into squares: of `crop`, the fingerprints show the middle alone."""
+
+    def names(self, part: str) -> tuple[str, ...]:
+        """Identifiers that may not be among the images of a side that is scored.
+
+        Scoring the validation side on purpose is what choosing an epoch does, so then only training images
+        count.
+        """
+        return tuple(name for side in self._counting(part) for name in self.sides[side])
+
+    def known_pictures(self, part: str) -> References | None:
+        """Fingerprints of the images that `names` lists."""
+        return self.pictures and self.pictures.first(len(self.names(part)))
+
+    @staticmethod
+    def _counting(part: str) -> tuple[str, ...]:
+        return SHAPING[:1] if part == "validation" else SHAPING
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """An image to be scored that shaped the network, or is too close to one that did."""
+
+    identifier: str
+    learned: str
+    """The image that shaped the network."""
+    reason: str
+    """What they have in common."""
+
+
+def read_learned(weights: Path) -> Learned | None:
+    """Read which images shaped a network.
 
     Args:
         weights: A weight file which `load_model` accepts.
 
     Returns:
-        Identifiers of the `train` side, which shaped it by gradients, and of the `validation` side, which
-        chose the epoch; or None if training left no note of them.
+        The images, or None if training left no note of them.
 
     Raises:
         CheckpointError: The note is damaged.
@@ -29,51 +79,118 @@ def read_learned(weights: Path) -> dict[str, list[str]] | None:
     split = notes.get("split") if isinstance(notes, dict) else None
     if not isinstance(split, dict):
         return None
-    learned = {side: split.get(side, []) for side in ("train", "validation")}
-    for side, names in learned.items():
+    sides: dict[str, tuple[str, ...]] = {}
+    for side in SHAPING:
+        names = split.get(side, [])
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            raise CheckpointError(
-                f"{weights} is damaged: its note of the {side} images is no list of names; "
-                "fetch the file again, or take the one in the run folder."
-            )
-    return learned
+            raise _damaged(weights, f"its note of the {side} images is no list of names")
+        sides[side] = tuple(names)
+    note = notes.get("fingerprints")
+    if not isinstance(note, dict):
+        return Learned(sides)
+    try:
+        pictures, geometry = read_note(sides["train"], sides["validation"], note)
+        return Learned(sides, pictures, geometry)
+    except (ValueError, ConfigError) as error:
+        raise _damaged(
+            weights, f"its note of the pictures it learned from is unreadable ({error})"
+        ) from error
 
 
-def leaks(
-    learned: Mapping[str, Sequence[str]] | None, identifiers: Iterable[str], *, side: str = "test"
-) -> list[str] | None:
-    """List the images among `identifiers` that carry the names of images which shaped a network.
+def leaks_by_name(learned: Learned, identifiers: Iterable[str], part: str = "test") -> list[Leak]:
+    """List the images that carry the names of images which shaped a network.
+
+    The numbers of the ISIC archive are compared whatever stands around them, since its images are in several
+    data sets, and downloads name them variously.
 
     Args:
         learned: As `read_learned` gives it.
         identifiers: Images about to be scored.
-        side: Which side of a split they are. Scoring the validation side on purpose is what choosing an
-            epoch does, so then only training images count.
-
-    Returns:
-        The identifiers, or None if it is not known what the network learned from.
+        part: Which side of a split they are.
     """
-    if learned is None:
-        return None
-    sides = ("train",) if side == "validation" else ("train", "validation")
-    names = {name for side in sides for name in learned[side]}
-    return [identifier for identifier in identifiers if identifier in names]
+    known = {_canonical(name): name for name in learned.names(part)}
+    return [
+        Leak(identifier, known[_canonical(identifier)], "the same name")
+        for identifier in identifiers
+        if _canonical(identifier) in known
+    ]
 
 
-def refuse_leaks(leaked: list[str] | None, total: int) -> None:
+def leaks_by_group(
+    learned: Learned, identifiers: Iterable[str], groups: Iterable[Group], part: str = "test"
+) -> list[Leak]:
+    """List the images that show a lesion or patient of whom another image shaped a network.
+
+    Args:
+        learned: As `read_learned` gives it.
+        identifiers: Images about to be scored.
+        groups: Images of one lesion or patient, of those that shaped the network too.
+        part: Which side of a split they are.
+    """
+    known, scored = set(learned.names(part)), set(identifiers)
+    return [
+        Leak(identifier, next(name for name in group.identifiers if name in known), group.reason)
+        for group in groups
+        if known.intersection(group.identifiers)
+        for identifier in group.identifiers
+        if identifier in scored and identifier not in known
+    ]
+
+
+def leaks_by_picture(learned: Learned, fingerprints: Sequence[Fingerprint], part: str = "test") -> list[Leak]:
+    """List the images that show what an image which shaped a network shows, whatever their names.
+
+    Args:
+        learned: As `read_learned` gives it; without pictures nothing is found.
+        fingerprints: Of images about to be scored.
+        part: Which side of a split they are.
+    """
+    known = learned.known_pictures(part)
+    if known is None:
+        return []
+    return [
+        Leak(one.first, one.second, f"the same picture, correlation {one.correlation:.2f}")
+        for one in near_duplicates_between(fingerprints, known)
+    ]
+
+
+def refuse_leaks(leaks: Sequence[Leak], total: int) -> None:
     """Stop an evaluation that would flatter the network.
 
     Args:
-        leaked: Images that shaped the network, as `leaks` lists them.
+        leaks: What was found.
         total: Number of images about to be scored.
 
     Raises:
-        DataError: There are such images.
+        DataError: There are leaks.
     """
-    if leaked:
-        raise DataError(
-            f"{len(leaked):,} of the {total:,} images carry the names of images that shaped this network (it "
-            f"was trained on them, or its epoch was chosen by them): {listing(leaked)}. Their scores would "
-            "be too good. Score the images it never saw (--split RUN/split.json --part test). Where other "
-            "images happen to have these names, pass --allow-leak; the summary then says so."
-        )
+    if not leaks:
+        return
+    names = list(dict.fromkeys(leak.identifier for leak in leaks))
+    if all(leak.reason == "the same name" for leak in leaks):
+        found = f"carry the names of images that shaped this network: {listing(names)}"
+    else:
+        pairs = [f"{leak.identifier} and {leak.learned} ({leak.reason})" for leak in leaks]
+        found = f"are too close to images that shaped this network: {listing(pairs)}"
+    raise DataError(
+        f"{len(names):,} of the {total:,} images {found}. It was trained on those, or its epoch was chosen "
+        "by them, so the scores would be too good. Score images it never saw (--split RUN/split.json --part "
+        "test). Where this is wanted, or other images happen to have these names, pass --allow-leak; the "
+        "results then say so."
+    )
+
+
+def leak_stamp(leaks: Sequence[Leak]) -> list[dict[str, str]]:
+    """Give leaks as JSON values for a summary."""
+    return [asdict(leak) for leak in leaks]
+
+
+def _canonical(name: str) -> str:
+    number = _ISIC.search(name)
+    return f"ISIC_{number[1]}" if number else name
+
+
+def _damaged(weights: Path, fault: str) -> CheckpointError:
+    return CheckpointError(
+        f"{weights} is damaged: {fault}; fetch the file again, or take the one in the run folder."
+    )

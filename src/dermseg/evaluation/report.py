@@ -14,6 +14,7 @@ from rich.text import Text
 from dermseg.data.images import read_image, read_mask
 from dermseg.errors import ConfigError
 from dermseg.evaluation.calibration import BINS, draw_reliability
+from dermseg.evaluation.leak_check import leak_lines
 from dermseg.evaluation.metrics import ImageScores
 from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
@@ -105,14 +106,8 @@ def print_report(evaluation: Evaluation, console: Console) -> None:
     if evaluation.calibration is not None:
         error = evaluation.calibration.error
         console.print(f"Expected calibration error, pooled pixels, {BINS} bins: {error:.4f}")
-    leaked = evaluation.provenance.get("trained_on_these", [])
-    if leaked is None:
-        console.print("The weights do not say which images they learned from: these may be among them.")
-    elif leaked:
-        console.print(
-            f"NOT A TEST: {len(leaked):,} of these images carry the names of images that shaped the network.",
-            style="bold red",
-        )
+    for line in leak_lines(evaluation.provenance):
+        console.print(printable(line), style="bold red", markup=False, highlight=False, soft_wrap=True)
     worst = ", ".join(
         f"{image.pair.identifier} ({image.scores.dice:.3f})" for image in evaluation.ranked()[:_LISTED]
     )

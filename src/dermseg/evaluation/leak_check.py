@@ -1,0 +1,129 @@
+"""Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from dermseg.data.building import usable_cores
+from dermseg.data.duplicates import Fingerprint, fingerprint
+from dermseg.data.geometry import Geometry, place
+from dermseg.data.groups import find_groups, read_groups
+from dermseg.data.images import read_resized
+from dermseg.data.pairs import Pair
+from dermseg.errors import DataError
+from dermseg.evaluation.leakage import (
+    Learned,
+    leak_stamp,
+    leaks_by_group,
+    leaks_by_name,
+    leaks_by_picture,
+    refuse_leaks,
+)
+
+_SIZE = 256
+"""Side, in pixels, at which images are compared."""
+
+
+def check_leaks(
+    learned: Learned | None,
+    pairs: Sequence[Pair],
+    data: Path,
+    *,
+    part: str = "test",
+    groups: Path | None = None,
+    allow_leak: bool = False,
+    progress: Console | None = None,
+) -> dict[str, Any]:
+    """Refuse to score a network on images that shaped it, or note for the summary what was let pass.
+
+    Names are compared first, which takes no time; then lesions and patients, where a table names them; then
+    pictures, for which every image is decoded once.
+
+    Args:
+        learned: The images that shaped the network; None if its weights do not say.
+        pairs: About to be scored.
+        data: Folder they come from, in which and beside which tables of metadata are looked for.
+        part: Which side of a split they are.
+        groups: A table that says which images show one lesion or one patient.
+        allow_leak: Note leaks instead of refusing.
+        progress: Where a progress bar is shown.
+
+    Returns:
+        JSON values for the summary: `trained_on_these`, the identifiers at fault, or None if it is not known;
+        `leaks`, each with the image it leaks from and the reason; `leak_check`, what was compared.
+
+    Raises:
+        DataError: There are leaks, or the table cannot be used.
+    """
+    if learned is None:
+        return {"trained_on_these": None}
+    names = [pair.identifier for pair in pairs]
+    everyone = [*names, *learned.names(part)]
+    tables = find_groups(data, everyone) + (read_groups(groups, everyone) if groups else [])
+    compared = ["names", *(["lesions and patients"] if tables else [])]
+    leaks = leaks_by_name(learned, names, part) + leaks_by_group(learned, names, tables, part)
+    if not allow_leak:
+        refuse_leaks(leaks, len(pairs))
+    if learned.pictures is not None:
+        compared.append("pictures")
+        named = {leak.identifier for leak in leaks}
+        others = [pair for pair in pairs if pair.identifier not in named]
+        leaks += leaks_by_picture(learned, _fingerprints(others, learned.geometry, progress), part)
+        if not allow_leak:
+            refuse_leaks(leaks, len(pairs))
+    return {
+        "trained_on_these": sorted({leak.identifier for leak in leaks}),
+        "leaks": leak_stamp(leaks),
+        "leak_check": compared,
+    }
+
+
+def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
+    """Say in words what `check_leaks` and the split have against the scores, for the printed table."""
+    lines = []
+    leaked = provenance.get("trained_on_these", [])
+    if leaked is None:
+        lines.append("The weights do not say which images they learned from: these may be among them.")
+    elif leaked:
+        lines.append(
+            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or are close to some that did."
+        )
+    if "pictures" not in provenance.get("leak_check", ["pictures"]):
+        lines.append("The weights carry no fingerprints: copies under other names would not be noticed.")
+    split = provenance.get("split") or {}
+    if "warning" in split:
+        lines.append(f"{split['name']}: {split['warning']}")
+    if "leaks" in split:
+        lines.append(
+            f"NOT INDEPENDENT: split {split['name']} has related images on two sides, "
+            f"{len(split['leaks']):,} times; its file names them."
+        )
+    return lines
+
+
+def _fingerprints(pairs: Sequence[Pair], geometry: Geometry, progress: Console | None) -> list[Fingerprint]:
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        found = pool.map(partial(_fingerprint, geometry=geometry), pairs)
+        shown = track(
+            found,
+            "Looking for training images",
+            total=len(pairs),
+            console=progress,
+            disable=progress is None,
+        )
+        return [one for one in shown if one is not None]
+
+
+def _fingerprint(pair: Pair, geometry: Geometry) -> Fingerprint | None:
+    """Take the fingerprint of what training would have seen of an image; None if it cannot be read."""
+    try:
+        square, (height, width) = read_resized(pair.image, _SIZE, geometry)
+    except DataError:
+        # Scoring names it.
+        return None
+    return fingerprint(pair.identifier, square[place(height, width, _SIZE, geometry).target.slices])

@@ -1,0 +1,162 @@
+"""A network is not scored on what it learned from: the same names, lesions or pictures."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermseg.data.duplicates import fingerprint
+from dermseg.data.duplicates.note import write_note
+from dermseg.data.images import read_image
+from dermseg.data.splits import Split
+from dermseg.data.synthetic import synthetic_collection
+from dermseg.errors import CheckpointError, DataError
+from dermseg.evaluation import report
+from dermseg.evaluation.evaluate import evaluate
+from inference.fakes import save_dark_model
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leave out the sheets, which take most of an evaluation's time."""
+    monkeypatch.setattr(report, "contact_sheet", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return synthetic_collection(tmp_path_factory.mktemp("drawn"), 8, 128, 0)
+
+
+@pytest.fixture
+def data(drawn, tmp_path):
+    """Copy the last four pairs to a data set of their own, under other names."""
+    folder = tmp_path / "isic2017"
+    for number, pair in enumerate(drawn.pairs[4:]):
+        for source, part in ((pair.image, "images"), (pair.mask, "masks")):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / part / f"ISIC_000000{number}.png")
+    return folder
+
+
+@pytest.fixture
+def weights_of(drawn, tmp_path, monkeypatch):
+    """Return a function that saves a network trained on the first four pairs and on others."""
+
+    def save(*, names=(), geometry="squash", pictures=True, validation=0, **changed):
+        images = {pair.identifier: read_image(pair.image) for pair in drawn.pairs[:4]}
+        images |= changed | {name: read_image(drawn.pairs[0].image) for name in names}
+        identifiers = sorted(images)
+        cut = len(identifiers) - validation
+        split = Split("mine", tuple(identifiers[:cut]), tuple(identifiers[cut:]), ())
+        notes = {"split": {"train": list(split.train), "validation": list(split.validation), "test": []}}
+        if pictures:
+            prints = [fingerprint(name, image) for name, image in images.items()]
+            notes["fingerprints"] = write_note(split, prints, geometry)
+        return save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+
+    return save
+
+
+def summary(out):
+    return json.loads((out / "summary.json").read_text())
+
+
+def test_independent_images_are_scored(data, weights_of, tmp_path, capsys):
+    evaluate(data, weights=weights_of(), out=tmp_path / "out")
+    found = summary(tmp_path / "out")
+    assert (found["trained_on_these"], found["leaks"]) == ([], [])
+    assert found["leak_check"] == ["names", "pictures"]
+    assert "fingerprints" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ISIC_0000001", "isic_0000001", "ISIC_0000001_downsampled", "ISIC0000001"])
+def test_names_of_the_archive_are_known_across_data_sets(data, weights_of, tmp_path, name):
+    with pytest.raises(DataError, match=r"1 of the 4 images carry the names .*: ISIC_0000001\."):
+        evaluate(data, weights=weights_of(names=[name]), out=tmp_path / "out")
+
+
+def test_copies_under_other_names_are_refused_then_stamped(data, drawn, weights_of, tmp_path, capsys):
+    image = read_image(drawn.pairs[5].image)
+    copy = np.asarray(Image.fromarray(np.rot90(image)[4:, 4:]).resize((90, 100)))
+    weights = weights_of(other=copy)
+    with pytest.raises(
+        DataError,
+        match=r"1 of the 4 images are too close .*: ISIC_0000001 and other \(the same picture, corr",
+    ):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    evaluate(data, weights=weights, allow_leak=True, out=tmp_path / "out")
+    [leak] = summary(tmp_path / "out")["leaks"]
+    assert (leak["identifier"], leak["learned"]) == ("ISIC_0000001", "other")
+    assert summary(tmp_path / "out")["trained_on_these"] == ["ISIC_0000001"]
+    assert "NOT A TEST: 1 of these images" in capsys.readouterr().out
+
+
+def test_of_training_on_middles_the_middle_is_compared(drawn, weights_of, tmp_path):
+    wide = np.concatenate([read_image(drawn.pairs[number].image) for number in (6, 5, 7)], axis=1)
+    (tmp_path / "wide" / "images").mkdir(parents=True)
+    (tmp_path / "wide" / "masks").mkdir()
+    Image.fromarray(wide).save(tmp_path / "wide" / "images" / "w.png")
+    Image.fromarray(wide[..., 0] < 99).save(tmp_path / "wide" / "masks" / "w.png")
+    middle = read_image(drawn.pairs[5].image)
+    evaluate(tmp_path / "wide", weights=weights_of(middle=middle), out=tmp_path / "squash")
+    with pytest.raises(DataError, match="w and middle"):
+        evaluate(tmp_path / "wide", weights=weights_of(geometry="crop", middle=middle), out=tmp_path / "crop")
+
+
+def test_scoring_the_validation_side_compares_with_training_alone(data, drawn, weights_of, tmp_path):
+    from dermseg.data.splits import save_split
+
+    save_split(Split("s", (), ("ISIC_0000001",), ("ISIC_0000002",)), tmp_path / "s.json")
+    copies = {f"z{number}": read_image(drawn.pairs[number].image) for number in (5, 6)}
+    weights = weights_of(validation=2, **copies)
+    evaluate(data, weights=weights, split=tmp_path / "s.json", part="validation", out=tmp_path / "validation")
+    assert summary(tmp_path / "validation")["leaks"] == []
+    with pytest.raises(DataError, match="ISIC_0000002 and z6"):
+        evaluate(data, weights=weights, split=tmp_path / "s.json", out=tmp_path / "test")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_images_of_one_lesion_are_refused(data, drawn, weights_of, tmp_path, beside):
+    name = drawn.identifiers[0]
+    table = (data if beside else tmp_path) / ("lesions.csv" if beside else "given.txt")
+    table.write_text(f"image_id,lesion_id\n{name},L1\nISIC_0000002,L1\nISIC_0000003,L2\n")
+    with pytest.raises(DataError, match=rf"ISIC_0000002 and {name} \(lesion_id L1 in {table.name}\)"):
+        evaluate(data, weights=weights_of(), groups=None if beside else table, out=tmp_path / "out")
+
+
+def test_weights_without_fingerprints_are_scored_and_that_is_said(data, weights_of, tmp_path, capsys):
+    evaluate(data, weights=weights_of(pictures=False), out=tmp_path / "out")
+    assert summary(tmp_path / "out")["leak_check"] == ["names"]
+    assert "carry no fingerprints" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change", [{"hashes": "x"}, {"signs": ""}, {"geometry": "round"}, {"geometry": None}]
+)
+def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
+    pair = drawn.pairs[0]
+    split = Split("mine", (pair.identifier,), (), ())
+    note = write_note(split, [fingerprint(pair.identifier, read_image(pair.image))], "squash") | change
+    notes = {"split": {"train": [pair.identifier], "validation": []}, "fingerprints": note}
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    with pytest.raises(CheckpointError, match=r"m\.safetensors is damaged: its note of the pictures"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+
+
+def test_a_warning_of_the_split_goes_with_the_scores(data, weights_of, tmp_path, capsys):
+    from dermseg.data.splits import save_split
+
+    names = [f"ISIC_000000{number}" for number in range(4)]
+    split = Split(
+        "odd", tuple(names[:2]), tuple(names[2:]), (), {"warning": "validation is test", "leaks": ["x"]}
+    )
+    save_split(split, tmp_path / "odd.json")
+    evaluate(data, weights=weights_of(), split=tmp_path / "odd.json", part="validation", out=tmp_path / "out")
+    assert summary(tmp_path / "out")["split"]["warning"] == "validation is test"
+    assert summary(tmp_path / "out")["split"]["leaks"] == ["x"]
+    assert "validation is test" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"odd has no test images; .*validation is test"):
+        evaluate(data, weights=weights_of(), split=tmp_path / "odd.json", out=tmp_path / "test")
