@@ -24,7 +24,7 @@ ENCODER = "tf_efficientnet_lite0"
         paper="https://arxiv.org/abs/1505.04597",
         code="qubvel-org/segmentation_models.pytorch",
         licence="MIT",
-        parameters=5_569_025,
+        parameters=5_198_161,
     ),
 )
 class PeerUNet(SegmentationModel):
