@@ -166,13 +166,12 @@ def _check_systems(systems: Iterable[System], recipe: str, settings: Mapping[str
 
 def _checked(plan: Plan, images: Images) -> Data:
     """Describe the images; those of a benchmark that goes on must be the same."""
-    identifiers = images.cache.identifiers
-    lines = "\n".join(sorted(identifiers)).encode("utf-8", "surrogatepass")
+    lines = "\n".join(sorted(images.identifiers)).encode("utf-8", "surrogatepass")
     found = replace(
         plan.data,
         name=images.collection.name,
         sha256=hashlib.sha256(lines).hexdigest(),
-        images=len(identifiers),
+        images=len(images.identifiers),
     )
     if plan.data.sha256 not in ("", found.sha256):
         raise DataError(

@@ -19,6 +19,7 @@ OWNED = {
     "data": "--data",
     "layout": "--layout",
     "masks": "--masks",
+    "groups": "--groups",
     "split": "--folds",
     "test": "--folds",
     "seed": "--seeds",
@@ -76,6 +77,7 @@ def cell_arguments(plan: Plan, results: Path, cell: Cell) -> TrainArguments:
     arguments.layout = plan.data.layout  # type: ignore[assignment]  # one of the names, as the plan was made
     arguments.masks = plan.data.masks and Path(plan.data.masks)  # type: ignore[assignment]
     arguments.seed = cell.seed
+    arguments.allow_leak = plan.allow_leak
     arguments.split = _split(results, cell, run)
     arguments.out, arguments.resume = run, True
     return arguments

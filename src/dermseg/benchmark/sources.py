@@ -22,8 +22,13 @@ class Images:
 
     collection: Collection
     folder: Path
-    cache: Cache
-    """The largest that a system trains on."""
+    caches: tuple[Cache, ...]
+    """In every form that a system trains on, the largest first."""
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Of the usable images."""
+        return self.caches[0].identifiers
 
 
 def read_images(data: Data, arguments: Sequence[TrainArguments], console: Console) -> Images:
@@ -53,7 +58,7 @@ def read_images(data: Data, arguments: Sequence[TrainArguments], console: Consol
     ]
     for line in problem_lines([*collection.problems, *caches[0].problems]):
         console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
-    return Images(collection, folder, max(caches, key=lambda cache: cache.size))
+    return Images(collection, folder, tuple(sorted(caches, key=lambda cache: -cache.size)))
 
 
 def draw_folds(
@@ -73,19 +78,23 @@ def draw_folds(
         ConfigError: There are too few images, or a side stays empty.
         DataError: The table cannot be used.
     """
-    material = gather(images.collection, images.folder, images.cache, table, console.is_terminal)
+    # What one form shows to be alike, the training on it will not have on two sides.
+    materials = [
+        gather(images.collection, images.folder, cache, table, console.is_terminal) for cache in images.caches
+    ]
+    together = [names for material in materials for names in material.together]
     splits = k_fold(
-        material.identifiers,
+        images.identifiers,
         folds=folds,
         validation=validation,
-        groups=[] if allow_leak else material.together,
-        strata=material.strata,
+        groups=[] if allow_leak else together,
+        strata=materials[0].strata,
         name=f"{images.collection.name}-fold",
     )
     for split in splits:
         if empty := [side for side in SIDES if not getattr(split, side)]:
             raise ConfigError(
-                f"{len(material.identifiers)} images in {folds} folds leave no {empty[0]} images in "
+                f"{len(images.identifiers)} images in {folds} folds leave no {empty[0]} images in "
                 f"{split.name}; use fewer folds, more images, or a larger settings.validation"
             )
     return splits
