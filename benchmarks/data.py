@@ -4,18 +4,16 @@
 
 DATA is a data set as `dermseg train` takes it. The peer is what training scripts do without a cache: a data
 set that opens, converts and resizes both files of an item (Pillow, torchvision.transforms.v2), read by one
-worker process for each core. Both are augmented by the same function, on whole batches in the main
-process; ours is read there too. Every measurement is a fresh process: preparing the cache (seconds, and the
-peak of its resident memory), then epochs of batches for some seconds each. Images per CPU second
-count what all threads and workers took (on Linux); other work on the machine does not change them much. Of
-several rounds the best counts.
+worker process for each core. Both are augmented by the same function, on whole batches in the main process;
+ours is read there too. Every measurement is a fresh process: preparing the cache (seconds, and the peak of
+its resident memory), then batches for some seconds each. Images per CPU second count what all threads and
+workers took (on Linux); other work on the machine does not change them much. Of several rounds the best
+counts.
 """
-
 
 import argparse
 import csv
 import json
-import os
 import resource
 import shlex
 import subprocess
@@ -24,26 +22,13 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
-from dermseg.data.augment import augment
-from dermseg.data.building import usable_cores
 from dermseg.data.cache import prepare
-from dermseg.data.dataset import CachedPairs
-from dermseg.data.pairs import Pair
 from dermseg.data.readers import read_collection
 from dermseg.files import replacing
-from dermseg.training.loaders import train_loader
-from machine import describe_machine
 
 
 @dataclass(frozen=True)
@@ -70,74 +55,21 @@ class Measurement:
     peak_mib: float  # resident memory of the main process
 
 
-class RawFiles(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs read from their files, item by item."""
-
-    def __init__(self, pairs: tuple[Pair, ...], size: int) -> None:
-        self.pairs = pairs
-        self.size = [size, size]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        with Image.open(self.pairs[index].image) as file:
-            image = transforms.resize(
-                transforms.pil_to_tensor(file.convert("RGB")), self.size, antialias=True
-            )
-        with Image.open(self.pairs[index].mask) as file:
-            mask = transforms.pil_to_tensor(file.convert("L"))
-        return image, transforms.resize(mask, self.size, InterpolationMode.NEAREST).gt(0).to(torch.uint8)
-
-
 def measure(case: Case, data: Path, size: int, batch_size: int, seconds: float, cache: Path) -> Measurement:
     """Run one case in this process."""
     pairs = read_collection(data).pairs
-    start, cpu_start = time.perf_counter(), _cpu_seconds()
-    if case.source == "prepare":
-        images = len(prepare(pairs, size, cache).identifiers)
-    else:
-        prepared = prepare(pairs, size, cache)
-        start, cpu_start, images = _feed(
-            case, pairs, CachedPairs(prepared, prepared.identifiers), batch_size, seconds
-        )
-    return Measurement(images, time.perf_counter() - start, _cpu_seconds() - cpu_start, _peak_mib())
+    start, cpu_start = time.perf_counter(), time.process_time()
+    prepared = prepare(pairs, size, cache)
+    images = len(prepared.identifiers)
+    passed, cpu_passed = time.perf_counter() - start, time.process_time() - cpu_start
+    if case.source != "prepare":
+        # Here, since the memory of a preparation is measured without torch, as `dermseg data prepare` runs.
+        from feeding import cached_loader, feed, raw_loader
 
-
-def _feed(
-    case: Case, pairs: tuple[Pair, ...], cached: CachedPairs, batch_size: int, seconds: float
-) -> tuple[float, float, int]:
-    """Read batches for so many seconds; return when that began, by both clocks, and the number of images."""
-    cores = usable_cores()
-    torch.set_num_threads(cores)
-    if case.source == "cache":
-        loader: DataLoader[Any] = train_loader(cached, len(cached), batch_size, seed=0, workers=0)
-    else:
-        raw = RawFiles(pairs, cached.cache.size)
-        loader = DataLoader(raw, batch_size, shuffle=True, num_workers=cores, persistent_workers=True)
-    generator = torch.Generator().manual_seed(0)
-    images, start, cpu_start = -1, 0.0, 0.0
-    while images < 0 or time.perf_counter() - start < seconds:
-        for batch in loader:
-            if case.augmented:
-                augment(*batch, generator)
-            if images < 0:  # the first batch starts the workers and loads what is loaded late
-                images, start, cpu_start = 0, time.perf_counter(), _cpu_seconds()
-            else:
-                images += len(batch[0])
-            if time.perf_counter() - start > seconds:
-                break
-    return start, cpu_start, images
-
-
-def _cpu_seconds() -> float:
-    """Processor time of this process and its living workers."""
-    total = time.process_time()
-    for child in Path("/proc/self/task").glob("*/children"):
-        for process in child.read_text().split():
-            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
+        ours = case.source == "cache"
+        loader = cached_loader(prepared, batch_size) if ours else raw_loader(pairs, size, batch_size)
+        images, passed, cpu_passed = feed(loader, case.augmented, seconds)
+    return Measurement(images, passed, cpu_passed, _peak_mib())
 
 
 def _peak_mib() -> float:
@@ -183,6 +115,8 @@ def main() -> None:
                 new = measure_apart(case, a, Path(cache))
                 old = best.get(case, new)
                 best[case] = min(new, old, key=lambda found: found.seconds / found.images)
+
+    from machine import describe_machine
 
     machine, command = describe_machine(), shlex.join(["python", *sys.argv])
     table = Table("from", "augmented", "images/s", "per CPU second", "x raw files", "seconds", "peak MiB")
