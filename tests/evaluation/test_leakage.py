@@ -10,7 +10,7 @@ from PIL import Image
 from dermseg.data.duplicates import fingerprint
 from dermseg.data.duplicates.note import write_note
 from dermseg.data.images import read_image
-from dermseg.data.splits import Split
+from dermseg.data.splits import Split, save_split
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
 from dermseg.evaluation import report
@@ -107,8 +107,6 @@ def test_of_training_on_middles_the_middle_is_compared(drawn, weights_of, tmp_pa
 
 
 def test_scoring_the_validation_side_compares_with_training_alone(data, drawn, weights_of, tmp_path):
-    from dermseg.data.splits import save_split
-
     save_split(Split("s", (), ("ISIC_0000001",), ("ISIC_0000002",)), tmp_path / "s.json")
     copies = {f"z{number}": read_image(drawn.pairs[number].image) for number in (5, 6)}
     weights = weights_of(validation=2, **copies)
@@ -147,8 +145,6 @@ def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
 
 
 def test_a_warning_of_the_split_goes_with_the_scores(data, weights_of, tmp_path, capsys):
-    from dermseg.data.splits import save_split
-
     names = [f"ISIC_000000{number}" for number in range(4)]
     split = Split(
         "odd", tuple(names[:2]), tuple(names[2:]), (), {"warning": "validation is test", "leaks": ["x"]}
@@ -160,3 +156,21 @@ def test_a_warning_of_the_split_goes_with_the_scores(data, weights_of, tmp_path,
     assert "validation is test" in capsys.readouterr().out
     with pytest.raises(DataError, match=r"odd has no test images; .*validation is test"):
         evaluate(data, weights=weights_of(), split=tmp_path / "odd.json", out=tmp_path / "test")
+
+
+def test_pairs_that_the_split_of_the_training_names_are_noted(data, drawn, tmp_path, monkeypatch, capsys):
+    image = read_image(drawn.pairs[5].image)
+    line = "other in train, ISIC_0000001 in test (one lesion)"
+    split = Split("frozen", ("other",), (), ("ISIC_0000001", "ISIC_0000002"), {"leaks": [line]})
+    save_split(split, tmp_path / "frozen.json")
+    notes = {
+        "split": {"train": ["other"], "validation": [], "checksum": split.checksum},
+        "fingerprints": write_note(split, [fingerprint("other", image)], "squash"),
+    }
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    evaluate(data, weights=weights, split=tmp_path / "frozen.json", out=tmp_path / "out")
+    assert summary(tmp_path / "out")["trained_on_these"] == ["ISIC_0000001"]
+    assert summary(tmp_path / "out")["split"]["leaks"] == [line]
+    assert "NOT INDEPENDENT: split frozen has related images on two sides" in capsys.readouterr().out
+    with pytest.raises(DataError, match="ISIC_0000001 and other"):
+        evaluate(data, weights=weights, out=tmp_path / "all")

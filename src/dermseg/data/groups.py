@@ -105,7 +105,8 @@ def find_groups(data: Path, identifiers: Sequence[str]) -> list[Group]:
 def published_groups(identifiers: Iterable[str]) -> list[Group]:
     """List the pairs of ISIC 2018 training images that were found, by eye, to show one lesion."""
     known = set(identifiers)
-    pairs: list[list[str]] = load_split("isic2018-2094").origin["kept_together"]
+    origin = load_split("isic2018-2094").origin
+    pairs: list[list[str]] = origin["kept_together"] + origin["found_later"]
     return [
         Group(tuple(pair), "one lesion, by the list of dermseg") for pair in pairs if known.issuperset(pair)
     ]

@@ -91,6 +91,7 @@ def evaluate(
             pairs,
             Path(data),
             part=part if chosen else "test",
+            split=chosen,
             groups=None if groups is None else Path(groups),
             allow_leak=allow_leak,
             progress=progress,

@@ -15,6 +15,7 @@ from dermseg.data.geometry import Geometry, place
 from dermseg.data.groups import find_groups, read_groups
 from dermseg.data.images import read_resized
 from dermseg.data.pairs import Pair
+from dermseg.data.splits import Split
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import (
     Learned,
@@ -35,6 +36,7 @@ def check_leaks(
     data: Path,
     *,
     part: str = "test",
+    split: Split | None = None,
     groups: Path | None = None,
     allow_leak: bool = False,
     progress: Console | None = None,
@@ -49,6 +51,8 @@ def check_leaks(
         pairs: About to be scored.
         data: Folder they come from, in which and beside which tables of metadata are looked for.
         part: Which side of a split they are.
+        split: That split. If the network was trained on the same, related images on two of its sides were
+            refused then, or are known and named; here they are noted.
         groups: A table that says which images show one lesion or one patient.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
@@ -66,16 +70,18 @@ def check_leaks(
     everyone = [*names, *learned.names(part)]
     tables = find_groups(data, everyone) + (read_groups(groups, everyone) if groups else [])
     compared = ["names", *(["lesions and patients"] if tables else [])]
-    leaks = leaks_by_name(learned, names, part) + leaks_by_group(learned, names, tables, part)
+    known_split = split is not None and split.checksum == learned.split
+    leaks = leaks_by_name(learned, names, part)
     if not allow_leak:
         refuse_leaks(leaks, len(pairs))
+    leaks += leaks_by_group(learned, names, tables, part)
     if learned.pictures is not None:
         compared.append("pictures")
         named = {leak.identifier for leak in leaks}
         others = [pair for pair in pairs if pair.identifier not in named]
         leaks += leaks_by_picture(learned, _fingerprints(others, learned.geometry, progress), part)
-        if not allow_leak:
-            refuse_leaks(leaks, len(pairs))
+    if not (allow_leak or known_split):
+        refuse_leaks(leaks, len(pairs))
     return {
         "trained_on_these": sorted({leak.identifier for leak in leaks}),
         "leaks": leak_stamp(leaks),
@@ -91,7 +97,7 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
         lines.append("The weights do not say which images they learned from: these may be among them.")
     elif leaked:
         lines.append(
-            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or are close to some that did."
+            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show what such a one shows."
         )
     if "pictures" not in provenance.get("leak_check", ["pictures"]):
         lines.append("The weights carry no fingerprints: copies under other names would not be noticed.")

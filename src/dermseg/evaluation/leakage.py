@@ -33,6 +33,8 @@ class Learned:
     """Their fingerprints, train before validation; None if training left none."""
     geometry: Geometry = "squash"
     """How the images were brought into squares: of `crop`, the fingerprints show the middle alone."""
+    split: str | None = None
+    """Checksum of the split it was trained on, if the weights say so."""
 
     def names(self, part: str) -> tuple[str, ...]:
         """Identifiers that may not be among the images of a side that is scored.
@@ -85,12 +87,12 @@ def read_learned(weights: Path) -> Learned | None:
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise _damaged(weights, f"its note of the {side} images is no list of names")
         sides[side] = tuple(names)
-    note = notes.get("fingerprints")
+    note, checksum = notes.get("fingerprints"), split.get("checksum")
     if not isinstance(note, dict):
-        return Learned(sides)
+        return Learned(sides, split=checksum)
     try:
         pictures, geometry = read_note(sides["train"], sides["validation"], note)
-        return Learned(sides, pictures, geometry)
+        return Learned(sides, pictures, geometry, checksum)
     except (ValueError, ConfigError) as error:
         raise _damaged(
             weights, f"its note of the pictures it learned from is unreadable ({error})"

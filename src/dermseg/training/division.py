@@ -9,7 +9,7 @@ from rich.console import Console
 from dermseg.data.cache import Cache
 from dermseg.data.groups import Group, crossing, crossing_lines
 from dermseg.data.pairs import Collection
-from dermseg.data.splits import Split, hold_out, load_split
+from dermseg.data.splits import Split, frozen_splits, hold_out, load_split
 from dermseg.data.splits.gather import gather
 from dermseg.data.splits.protocols import PROTOCOLS, Material, draw_protocol, official_parts
 from dermseg.errors import ConfigError, DataError
@@ -42,8 +42,9 @@ def divide(
     crossed = crossing(material.groups, split)
     if not crossed:
         return split
-    # What the makers of a data set divided is not the user's to change.
-    if not (arguments.allow_leak or split.origin.get("method") == "official"):
+    # Official parts and frozen splits are not the user's to change.
+    fixed = split.origin.get("method") == "official" or arguments.split in frozen_splits()
+    if not (arguments.allow_leak or fixed):
         _refuse(split, crossed)
     lines = crossing_lines(crossed, split, limit=len(crossed))
     _warn(console, f"{split.name} has related images on two sides, which flatters its scores: {lines[0]}")

@@ -125,6 +125,14 @@ class TestFiles:
 
 
 class TestFrozen:
+    def test_pairs_found_later_are_named_where_they_are_on_two_sides(self):
+        split = load_split("isic2018-2094")
+        sides = side_of(split)
+        crossed = [pair for pair in split.origin["found_later"] if sides[pair[0]] != sides[pair[1]]]
+        assert len(crossed) == 2
+        for pair, line in zip(crossed, split.reservations["leaks"], strict=True):
+            assert all(name in line for name in pair)
+
     def test_checksums_never_change(self):
         assert {name: load_split(name).checksum[:16] for name in frozen_splits()} == {
             "isic2018-2094": "e0afb4a40e7f4f96",
