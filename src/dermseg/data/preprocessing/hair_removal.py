@@ -16,7 +16,7 @@ _WIDTH = 0.025
 """Widest hair, as a share of the shorter side."""
 _LENGTH = 0.12
 """Shortest hair, as a share of the shorter side."""
-_DEPTH = 14
+_DEPTH = 20
 """Grey levels by which hair is darker than the skin beside it, at least."""
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Steps (down, right) along a row, a column and the two diagonals."""
@@ -56,7 +56,8 @@ def find_hair(image: NDArray[np.uint8]) -> BoolArray:
     closings = [ndimage.grey_closing(image, footprint=footprint[..., None]) for footprint in footprints]
     brightened = np.max(closings, axis=0).astype(np.int16) - image
     candidates = brightened.max(axis=2) >= _DEPTH
-    thin = candidates & ~ndimage.binary_opening(candidates, _disc(widest / 2))
+    # Wider than a hair, since hairs cross.
+    thin = candidates & ~ndimage.binary_opening(candidates, _disc(0.7 * widest))
     return _long(thin, _LENGTH * min(image.shape[:2]))
 
 
