@@ -17,7 +17,7 @@ GRID = 32
 """Side, in pixels, of the pictures that are compared."""
 
 _COARSE_GRID = 16
-_COARSE_STEPS, _STEPS = 12, 15
+_COARSE_STEPS, _STEPS = 12, 8
 """Gauss-Newton steps at each of the two sizes."""
 _PROMISING = 0.4
 """Correlation at the coarse size from which a pair is worth the fine one."""
@@ -52,12 +52,13 @@ class Views:
         return Views(oriented(self.shape, numbers), oriented(self.detail, numbers))
 
 
-def likeness(moving: Views, fixed: Views) -> FloatArray:
+def likeness(moving: Views, fixed: Views, begin: FloatArray) -> FloatArray:
     """Correlate the detail of pictures pair by pair, after aligning their shapes.
 
     Args:
         moving: Pictures that are laid over the others.
         fixed: The others.
+        begin: Affine maps (N, 2, 3) near which the alignment is looked for.
 
     Returns:
         (N,): correlation, weighted towards the middle of the frame; 0 where no plausible alignment was found,
@@ -65,8 +66,7 @@ def likeness(moving: Views, fixed: Views) -> FloatArray:
     """
     result = np.zeros(len(moving.shape), np.float32)
     coarse_moving, coarse_fixed = pooled(moving.shape, _COARSE_GRID), pooled(fixed.shape, _COARSE_GRID)
-    maps = np.tile(_IDENTITY, (len(result), 1, 1))
-    maps = _refined(coarse_moving, coarse_fixed, maps, _COARSE_STEPS)
+    maps = _refined(coarse_moving, coarse_fixed, begin, _COARSE_STEPS)
     overall, _ = _correlations(coarse_moving, coarse_fixed, maps)
     going = np.flatnonzero(overall >= _PROMISING)
     if len(going):

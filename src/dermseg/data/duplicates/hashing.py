@@ -34,7 +34,8 @@ def _variants() -> FloatArray:
     return np.array(maps, np.float32)
 
 
-_VARIANTS = _variants()
+VARIANTS = _variants()
+"""Part of the queried picture that each of its hashes shows, by number."""
 
 
 def upright_hashes(pictures: FloatArray) -> NDArray[np.uint64]:
@@ -56,10 +57,10 @@ def query_hashes(pictures: FloatArray) -> NDArray[np.uint64]:
     for block in _blocks(pictures):
         hashes = [
             _oriented_hashes(sampled(block, variant[None]).values.reshape(block.shape))
-            for variant in _VARIANTS
+            for variant in VARIANTS
         ]
         parts.append(np.stack(hashes, axis=2))
-    return np.concatenate([np.empty((0, 8, len(_VARIANTS), WORDS), np.uint64), *parts])
+    return np.concatenate([np.empty((0, 8, len(VARIANTS), WORDS), np.uint64), *parts])
 
 
 def _blocks(pictures: FloatArray) -> list[FloatArray]:

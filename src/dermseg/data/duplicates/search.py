@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from dermseg.data.duplicates.alignment import Views, likeness
 from dermseg.data.duplicates.fingerprint import SHAPE, SIDE, Fingerprint, FloatArray, textures
-from dermseg.data.duplicates.hashing import query_hashes, upright_hashes
+from dermseg.data.duplicates.hashing import VARIANTS, query_hashes, upright_hashes
 from dermseg.data.duplicates.references import References
+from dermseg.data.duplicates.warp import in_orientation
 
 CLOSE = 84
 """Largest Hamming distance, of 256 bits, between hashes of pictures that are then compared."""
@@ -25,6 +26,8 @@ _BATCH = 256
 """Pairs of pictures compared at a time."""
 
 Rows = NDArray[np.intp]
+Candidates = tuple[Rows, Rows, Rows, Rows]
+"""Rows of the first pictures, rows of the others, orientation and part of the first whose hash is close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,7 @@ def _thumbnails(fingerprints: Sequence[Fingerprint]) -> NDArray[np.uint8]:
     return np.array([one.thumbnail for one in fingerprints], np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def _candidates(
-    pictures: FloatArray, known: NDArray[np.uint64], *, same: bool
-) -> Iterator[tuple[Rows, Rows, Rows]]:
+def _candidates(pictures: FloatArray, known: NDArray[np.uint64], *, same: bool) -> Iterator[Candidates]:
     """Compare the hashes of pictures (N, 64, 64), turned and in part, with known ones (M, 4).
 
     Args:
@@ -100,7 +101,7 @@ def _candidates(
         same: The known hashes are of the pictures themselves, none of which is compared with itself.
 
     Yields:
-        Rows of the pictures, rows of the known ones, and orientations, where a hash is close.
+        Where a hash is close, and of several of one orientation the closest.
     """
     # Nothing is known of a picture without structure, of which no bit is set.
     columns = np.flatnonzero(known.any(axis=1))
@@ -111,15 +112,19 @@ def _candidates(
         rows = structured[begin : begin + height]
         hashes = query_hashes(pictures[rows])
         for orientation in range(hashes.shape[1]):
-            close = np.zeros((len(rows), len(columns)), bool)
+            least = np.full((len(rows), len(columns)), CLOSE + 1, np.uint16)
+            part = np.zeros(least.shape, np.uint8)
             for variant in range(hashes.shape[2]):
-                close |= _distances(hashes[:, orientation, variant], words) <= CLOSE
-            i, j = np.nonzero(close)
+                distances = _distances(hashes[:, orientation, variant], words)
+                part[distances < least] = variant
+                np.minimum(least, distances, out=least)
+            i, j = np.nonzero(least <= CLOSE)
+            parts = part[i, j].astype(np.intp)
             i, j = rows[i], columns[j]
-            if same:
-                i, j = i[i != j], j[i != j]
-            if len(i):
-                yield i, j, np.full(len(i), orientation)
+            others = i != j if same else np.ones(len(i), bool)
+            if others.any():
+                turns = np.full(int(others.sum()), orientation)
+                yield i[others], j[others], turns, parts[others]
 
 
 def _distances(hashes: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint16]:
@@ -131,28 +136,33 @@ def _distances(hashes: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray
 
 
 def _confirmed(
-    candidates: Iterator[tuple[Rows, Rows, Rows]],
+    candidates: Iterator[Candidates],
     views: Views,
     others: Callable[[Rows], Views],
     least: float,
 ) -> dict[tuple[int, int], float]:
     """Keep the pairs of rows that correlate at least so much, each with its highest correlation."""
     found: dict[tuple[int, int], float] = {}
-    for i, j, orientation in _batches(candidates):
-        values = likeness(views.rows(i).oriented(orientation), others(j))
+    for i, j, orientation, part in _batches(candidates):
+        begin = in_orientation(VARIANTS[part], orientation)
+        values = likeness(views.rows(i).oriented(orientation), others(j), begin)
         for place in np.flatnonzero(values >= least):
             pair = (int(i[place]), int(j[place]))
             found[pair] = max(found.get(pair, 0.0), float(values[place]))
     return found
 
 
-def _batches(candidates: Iterator[tuple[Rows, Rows, Rows]]) -> Iterator[tuple[Rows, Rows, Rows]]:
+def _batches(candidates: Iterator[Candidates]) -> Iterator[Candidates]:
     """Cut and join candidates to batches of a size that is quick to compare."""
-    waiting = np.empty((3, 0), np.intp)
+    waiting = np.empty((4, 0), np.intp)
     for found in candidates:
         waiting = np.concatenate([waiting, np.stack(found)], axis=1)
         while waiting.shape[1] >= _BATCH:
-            yield waiting[0, :_BATCH], waiting[1, :_BATCH], waiting[2, :_BATCH]
+            yield _rows(waiting[:, :_BATCH])
             waiting = waiting[:, _BATCH:]
     if waiting.shape[1]:
-        yield waiting[0], waiting[1], waiting[2]
+        yield _rows(waiting)
+
+
+def _rows(table: Rows) -> Candidates:
+    return table[0], table[1], table[2], table[3]

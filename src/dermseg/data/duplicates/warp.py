@@ -40,6 +40,23 @@ def oriented(pictures: FloatArray, numbers: NDArray[np.intp]) -> FloatArray:
     return result
 
 
+def in_orientation(maps: FloatArray, numbers: NDArray[np.intp]) -> FloatArray:
+    """Give affine maps (N, 2, 3) of pictures as the maps of the same pictures in their orientations."""
+    swap = np.array([[0, 1], [1, 0]], np.float32)
+    turns = np.array(
+        [
+            turn @ np.diag([horizontal, vertical])
+            for turn in (np.eye(2), swap)
+            for vertical in (1, -1)
+            for horizontal in (1, -1)
+        ],
+        np.float32,
+    )[numbers]
+    # A turn is orthogonal: its transpose undoes it.
+    back = np.swapaxes(turns, 1, 2)
+    return np.concatenate([back @ maps[:, :, :2] @ turns, back @ maps[:, :, 2:]], axis=2)
+
+
 def places(side: int) -> tuple[FloatArray, FloatArray]:
     """Places of pixels, from -1 to 1 across the frame: x and y, each (side * side,)."""
     return _places(side)
