@@ -165,7 +165,9 @@ def _forget_peak() -> None:
 
 def measure_apart(system: str, first: int, last: int) -> dict[str, Any]:
     """Score some pairs in a fresh process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    # The peer calls its own deprecated functions, once per pair.
+    quiet = {"PYTHONWARNINGS": "ignore::FutureWarning"}
+    environment = {**os.environ, **quiet, "OMP_NUM_THREADS": str(THREADS)}
     command = [sys.executable, __file__, "--block", system, str(first), str(last)]
     output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
