@@ -115,7 +115,7 @@ def _correlation(first: FloatArray, second: FloatArray, weights: FloatArray) -> 
 
 def _centred(values: FloatArray, weights: FloatArray) -> FloatArray:
     total = np.maximum(weights.sum(axis=-1, keepdims=True), np.float32(1e-6))
-    return values - (weights * values).sum(axis=-1, keepdims=True) / total
+    return np.asarray(values - (weights * values).sum(axis=-1, keepdims=True) / total, np.float32)
 
 
 def _refined(moving: FloatArray, fixed: FloatArray, maps: FloatArray, steps: int) -> FloatArray:

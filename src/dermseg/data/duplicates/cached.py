@@ -34,7 +34,7 @@ def cached_duplicates(cache: Cache, progress: bool = False) -> tuple[list[Finger
         arrays = _computed(cache, progress)
         # A cache may lie where this user cannot write; then it is computed anew each time.
         with suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
     names = cache.identifiers
     fingerprints = [
         Fingerprint(name, thumbnail) for name, thumbnail in zip(names, arrays["thumbnails"], strict=True)

@@ -1,6 +1,5 @@
 """What `dermseg data split` and `dermseg data splits` do and print."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -99,9 +98,7 @@ def list_named() -> None:
             _print(console, f"    warning: {protocol.warning}", style="yellow")
 
 
-def _drawn(
-    material: Material, folds: int | None, validation: float, test: float, seed: int
-) -> Sequence[Split]:
+def _drawn(material: Material, folds: int | None, validation: float, test: float, seed: int) -> list[Split]:
     m = material
     if folds is None:
         return [
