@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermseg.cli import main
 from dermseg.data.preview import VIEWS, preview
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError, DataError
@@ -76,3 +77,14 @@ def test_files_that_cannot_be_read_are_reported_and_replaced(data, tmp_path, she
 def test_impossible_arguments(data, tmp_path, out, options, message):
     with pytest.raises(ConfigError, match=message):
         preview(data, tmp_path / out, **options)
+
+
+def test_the_command_names_broken_files_and_the_sheet(data, tmp_path, sheets, capsys):
+    assert main(["data", "preview", str(data), "--out", str(tmp_path / "sheet.png"), "--size", "32"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'sheet.png'}\n"
+    broken = sorted((data / "images").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:900])
+    assert main(["data", "preview", str(data), "--size=32", "--preset=strong", "--rows=9"]) == 1
+    assert str(broken) in capsys.readouterr().out
+    assert main(["data", "preview", str(data), "--out=sheet.tif"]) == 2
+    assert "must end in .png" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def preview(
         masks: Folder of the masks, where they are not beside the images.
 
     Returns:
-        The files that could not be read; other images took their rows.
+        The files that could not be decoded; other images took their rows. What is no pair is left to `check`.
 
     Raises:
         ConfigError: An argument is outside its range.
