@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from dermseg.devices import resolve_device
+from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.averaging import RunningAverage
 from dermseg.training.checkpoints import AtomicCheckpointIO
@@ -18,6 +19,7 @@ from dermseg.training.feedback_task import Numbered
 from dermseg.training.folder import RunFolder
 from dermseg.training.loaders import Pairs, train_loader, validation_loader
 from dermseg.training.module import SegmentationTask
+from dermseg.training.parallel import ALONE, World
 from dermseg.training.progress import RunProgress
 from dermseg.training.record import EpochRecord
 from dermseg.training.sources import TrainingImages
@@ -29,6 +31,7 @@ def fit(
     images: TrainingImages,
     run: RunFolder,
     console: Console,
+    world: World = ALONE,
 ) -> EpochRecord:
     """Train until the last epoch, the end of patience or the end of the time budget.
 
@@ -38,6 +41,7 @@ def fit(
         images: To train on and to choose the best epoch by.
         run: Where the run stands.
         console: For the progress.
+        world: The processes that train it.
 
     Returns:
         The record of all epochs of the run.
@@ -46,13 +50,23 @@ def fit(
         KeyboardInterrupt: The user stopped the run; every finished epoch is kept.
     """
     a = arguments
+    if world.size > 1:
+        if len(images.train) < a.batch_size:
+            raise ConfigError(
+                f"{len(images.train)} training images are less than a batch; train without torchrun"
+            )
+        task.part = (world.rank,)
     record = EpochRecord(run.path, a, run.history)
     averaging = [] if a.weight_average is None else [RunningAverage(a.weight_average)]
     pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
         trainer = pl.Trainer(
             accelerator=resolve_device(a.device).type,
-            devices=1,
+            devices=world.on_this_machine,
+            num_nodes=world.machines,
+            # Some networks have heads that the loss does not see.
+            strategy="auto" if world.size == 1 else "ddp_find_unused_parameters_true",
+            sync_batchnorm=world.size > 1 and resolve_device(a.device).type == "cuda",
             precision=a.precision,
             max_epochs=a.epochs,
             gradient_clip_val=a.gradient_clip,
@@ -70,7 +84,15 @@ def fit(
         with _interruptible(trainer):
             trainer.fit(
                 task,
-                train_loader(pairs, len(images.train), a.batch_size, a.seed, a.workers, len(a.scales)),
+                train_loader(
+                    pairs,
+                    len(images.train),
+                    a.batch_size,
+                    a.seed,
+                    a.workers,
+                    len(a.scales),
+                    (world.rank, world.size),
+                ),
                 validation_loader(images.validation, len(images.validation), a.batch_size, a.workers),
                 ckpt_path=run.checkpoint,
                 weights_only=True,

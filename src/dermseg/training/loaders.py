@@ -48,11 +48,20 @@ class RepeatedBatches(Sampler[list[int]]):
         batch_size: Items of a batch.
         drop_last: Leave a last, smaller batch out.
         times: How often each batch comes.
+        part: Number of this process, and of all that share each batch.
     """
 
-    def __init__(self, order: EpochShuffle, batch_size: int, drop_last: bool, times: int) -> None:
+    def __init__(
+        self,
+        order: EpochShuffle,
+        batch_size: int,
+        drop_last: bool,
+        times: int,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         self.order = order
         self.times = times
+        self.part = part
         self._batches = BatchSampler(order, batch_size, drop_last)
 
     def set_epoch(self, epoch: int) -> None:
@@ -63,20 +72,27 @@ class RepeatedBatches(Sampler[list[int]]):
         return len(self._batches) * self.times
 
     def __iter__(self) -> Iterator[list[int]]:
+        first, step = self.part
         for batch in self._batches:
-            yield from [batch] * self.times
+            yield from [batch[first::step]] * self.times
 
 
 def train_loader(
-    pairs: Pairs, length: int, batch_size: int, seed: int, workers: int, times: int = 1
+    pairs: Pairs,
+    length: int,
+    batch_size: int,
+    seed: int,
+    workers: int,
+    times: int = 1,
+    part: tuple[int, int] = (0, 1),
 ) -> Loader:
-    """Return shuffled batches, each `times` in a row.
+    """Return shuffled batches, each `times` in a row; of several processes, each gets its part of them.
 
     A last, smaller batch is dropped, since batch statistics of one image can be undefined; other images
     are left out in each epoch. If all images are fewer than a batch, they are the batch.
     """
     order = EpochShuffle(length, seed)
-    return _loader(pairs, RepeatedBatches(order, batch_size, length >= batch_size, times), workers)
+    return _loader(pairs, RepeatedBatches(order, batch_size, length >= batch_size, times, part), workers)
 
 
 def validation_loader(pairs: Pairs, length: int, batch_size: int, workers: int) -> Loader:

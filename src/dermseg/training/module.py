@@ -42,6 +42,8 @@ class SegmentationTask(pl.LightningModule):
         self.network = network
         self.arguments = arguments
         self.history = History()
+        self.part: tuple[int, ...] = ()
+        """Number of this process, where several train one run: each draws its own augmentation."""
         self.loss = create_loss(arguments.loss, arguments.loss_arguments)
         self.augmentation = create_augmentation(arguments.augmentation)
 
@@ -62,7 +64,7 @@ class SegmentationTask(pl.LightningModule):
         """
         if batch_idx > 0:
             return
-        torch.manual_seed(_mixed_seed(self.arguments.seed, self.current_epoch))
+        torch.manual_seed(_mixed_seed(self.arguments.seed, self.current_epoch, *self.part))
         losses = [row.val_loss for row in self.history.epochs]
         rate = learning_rate(self.arguments, self.current_epoch, losses)
         for group in self.trainer.optimizers[0].param_groups:
@@ -74,7 +76,7 @@ class SegmentationTask(pl.LightningModule):
         images, masks = batch
         images, masks = self.views(images, masks, index)
         loss = self.training_loss(images, masks)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def views(self, images: Tensor, masks: Tensor, index: int) -> tuple[Tensor, Tensor]:
@@ -88,7 +90,7 @@ class SegmentationTask(pl.LightningModule):
         number, place = divmod(index, len(self.arguments.scales))
         if self.arguments.augment:
             generator = torch.Generator().manual_seed(
-                _mixed_seed(self.arguments.seed, self.current_epoch, number)
+                _mixed_seed(self.arguments.seed, self.current_epoch, number, *self.part)
             )
             images, masks = augment(images, masks, generator, self.augmentation)
         return at_scale(images, masks, self.arguments.scales[place])

@@ -40,9 +40,10 @@ class EpochRecord(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock and the events, in which epochs that a kill threw away are hidden."""
         self._start = time.monotonic()
-        self._events = SummaryWriter(
-            str(self.folder / "tensorboard"), purge_step=len(self.history.epochs) + 1
-        )
+        if trainer.is_global_zero:
+            self._events = SummaryWriter(
+                str(self.folder / "tensorboard"), purge_step=len(self.history.epochs) + 1
+            )
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,19 +52,22 @@ class EpochRecord(pl.Callback):
         An epoch counts once last.ckpt is there: what comes before it may be written twice, what comes after
         it is written again when a run is resumed, so a kill between any two loses nothing.
         """
-        row = self._row(trainer)
+        # Of several processes, all go by what the first has measured, and it alone writes.
+        row = trainer.strategy.broadcast(self._row(trainer))
         self.history.epochs.append(row)
         self.history.seconds = self._seconds_before + time.monotonic() - self._start
-        for name, value in asdict(row).items():
-            self._events.add_scalar(name, value, row.epoch)
-        self._events.flush()
+        if trainer.is_global_zero:
+            for name, value in asdict(row).items():
+                self._events.add_scalar(name, value, row.epoch)
+            self._events.flush()
         checkpoints = self.folder / "checkpoints"
         if self.history.best is row:
             trainer.save_checkpoint(checkpoints / "best.ckpt")
         trainer.save_checkpoint(checkpoints / "last.ckpt")
-        write_text(self.folder / "metrics.csv", self.history.csv())
+        if trainer.is_global_zero:
+            write_text(self.folder / "metrics.csv", self.history.csv())
         complete = self.history.is_complete(self.arguments.epochs, self.arguments.patience)
-        self.out_of_time = not complete and self._next_epoch_exceeds_budget()
+        self.out_of_time = not complete and trainer.strategy.broadcast(self._next_epoch_exceeds_budget())
         trainer.should_stop = complete or self.out_of_time
 
     @override

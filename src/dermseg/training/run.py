@@ -20,6 +20,7 @@ from dermseg.training.fit import fit
 from dermseg.training.folder import RunFolder, begin_run, open_run
 from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
+from dermseg.training.parallel import World, joined
 from dermseg.training.results import write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
 
@@ -66,9 +67,18 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     # Before the folder is made: a mistaken argument should leave nothing behind.
     resolve_device(arguments.device)
     task = _task(arguments)
+    with joined(arguments) as world:
+        if world.rank:
+            return _train_beside(arguments, task, world)
+        return _train_in_folder(arguments, task, world, console)
+
+
+def _train_in_folder(
+    arguments: TrainArguments, task: SegmentationTask, world: World, console: Console
+) -> TrainResult:
     with open_run(arguments) as run:
         try:
-            return _train(arguments, task, run, console)
+            return _train(arguments, task, run, world, console)
         except KeyboardInterrupt:
             resume = shlex.join(["dermseg", "train", "--resume", str(run.path)])
             _print(
@@ -77,10 +87,23 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
             raise
 
 
+def _train_beside(arguments: TrainArguments, task: SegmentationTask, world: World) -> TrainResult:
+    """Train along with the first process, which keeps the run folder."""
+    run, quiet = world.receive(), Console(quiet=True)
+    if not run.history.is_complete(arguments.epochs, arguments.patience):
+        images = load_images(arguments, run.path / "split.json", quiet)
+        task.begin(run.history, images.train)
+        record = fit(arguments, task, images, run, quiet, world)
+        return TrainResult(run.path, record.history, not record.out_of_time)
+    return TrainResult(run.path, run.history, True)
+
+
 def _train(
-    arguments: TrainArguments, task: SegmentationTask, run: RunFolder, console: Console
+    arguments: TrainArguments, task: SegmentationTask, run: RunFolder, world: World, console: Console
 ) -> TrainResult:
     complete = run.history.is_complete(arguments.epochs, arguments.patience)
+    if complete:
+        world.send(run)
     if complete and _results_are_written(run):
         _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
@@ -90,8 +113,10 @@ def _train(
     _print_beginning(arguments, task.network, images, run, console)
     history = run.history
     if not complete:
+        # Now, when the images are prepared and their split is written.
+        world.send(run)
         try:
-            record = fit(arguments, task, images, run, console)
+            record = fit(arguments, task, images, run, console, world)
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
                 write_results(run.path, arguments, task, images, finished[1])
