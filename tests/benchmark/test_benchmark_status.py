@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,11 +76,21 @@ def test_failed_cells_are_named_with_the_reason(results):
     assert "failed: unet/fold-1-seed-0: out of [bold]memory" in printed(results)
 
 
-def test_the_command_needs_no_torch_and_says_what_failed(results, capsys):
+def test_the_command_says_what_failed(results, capsys):
     assert main(["benchmark", "status", str(results)]) == 0
     put(results, "unet", 1, 0, state="failed", error="broken")
     assert main(["benchmark", "status", str(results)]) == 1
     assert "broken" in capsys.readouterr().out
+
+
+def test_the_command_needs_no_torch(results):
+    code = (
+        "import sys; from dermseg.cli import main; "
+        f"main(['benchmark', 'status', {str(results)!r}]); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 of 4 cells are done" in done.stdout
 
 
 def test_a_folder_without_benchmark_says_how_to_begin_one(tmp_path):

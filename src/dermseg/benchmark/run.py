@@ -50,7 +50,8 @@ def run_benchmark(request: Request, console: Console | None = None) -> Survey:
     try:
         _run(a, plan, engine, deadline, console)
     except KeyboardInterrupt:
-        _print(console, f"\nStopped. Continue with: {_command(a)}")
+        submitted = "Jobs that were submitted go on; scancel ends them. " if a.engine == "slurm" else ""
+        _print(console, f"\nStopped. {submitted}Continue with: {_command(a)}")
         raise
     found = survey(a.out, plan)
     print_status(found, console)
