@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARK = f'<meta name="generator" content="{MADE_BY}">'
+_PIXELS_PER_POINT = 2
 _HEAD_CHARACTERS = 1000
 """The mark of our pages stands this near to their beginning."""
 
@@ -107,10 +108,12 @@ def inline(document: str, name: str, alternative: str) -> str:
     """
     body = re.sub(r"<metadata>.*?</metadata>", "", document, flags=re.DOTALL)
     opening, inner = body[body.index("<svg") :].split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', opening)
+    found = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) [\d.]+"', opening)
+    # Small drawings are not blown up to the width of the page: letters should have about one size.
+    size = f'{found[0]} style="max-width: {_PIXELS_PER_POINT * float(found[1]):.0f}px"' if found else ""
     inner = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", inner).replace("#000000", "currentColor")
     return (
-        f'<svg class="plot" role="img" aria-label="{escaped(alternative)}" {box[0] if box else ""} '
+        f'<svg class="plot" role="img" aria-label="{escaped(alternative)}" {size} '
         f'xmlns:xlink="http://www.w3.org/1999/xlink">{inner}'
     )
 

@@ -172,3 +172,15 @@ def test_cells_are_found_by_the_plan_alone(results: Path, tmp_path: Path):
     (results / "cells" / "stranger" / "fold-1-seed-0").mkdir(parents=True)
     write_report(results, tmp_path / "out")
     assert "stranger" not in read_page(tmp_path / "out")
+
+
+@pytest.mark.usefixtures("only_images")
+def test_a_grid_that_was_really_run(unbroken: Path, tmp_path: Path):
+    """The other tests make results up; these were written by cells."""
+    write_report(unbroken, tmp_path)
+    page = read_page(tmp_path)
+    assert "4 of 4" in page
+    assert "<img" in page
+    assert (tmp_path / "figures" / "images.svg").is_file()
+    costs = (tmp_path / "tables" / "costs.csv").read_text(encoding="utf-8").splitlines()
+    assert all("" not in line.split(",") for line in costs)

@@ -3,7 +3,7 @@
 Black on nothing, so that a page can give them its own colour; other colours are seen on white and on black.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from dermseg.benchmark.report_analysis import Analysis, Compared, Estimate
 from dermseg.benchmark.report_published import published
@@ -24,6 +25,8 @@ SECOND = "#d9630a"
 BAND = "#8a8f98"
 WIDTH = 7.2
 """Inches: the text of a page of two columns."""
+_WIDE = 5.0
+"""Largest cost over the smallest, from which an axis is logarithmic."""
 _NAMED = 12
 """Systems that are told apart by colour in one drawing."""
 
@@ -94,13 +97,13 @@ def cost_drawing(analysis: Analysis) -> Drawing | None:
                 **_POINT,
                 label=system.label,
             )
-        axes.set_xscale("log")
+        _scale(axes, [cost / unit for _, cost in systems])
         axes.set_xlabel(title)
         tidy(axes)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("per-image Dice")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return Drawing(
         "cost",
         "Accuracy against cost",
@@ -114,7 +117,7 @@ def disagreement_drawing(compared: Compared) -> Drawing:
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.scatter(
-        compared.dice.mean(axis=1), compared.dice.std(axis=1), s=6, color=COLOUR, alpha=0.5, linewidths=0
+        compared.dice.mean(axis=1), compared.dice.std(axis=1), s=9, color=COLOUR, alpha=0.7, linewidths=0
     )
     left.set(xlabel="mean Dice over systems", ylabel="standard deviation over systems")
     # IoU below the threshold, said of Dice: Dice = 2 IoU / (1 + IoU).
@@ -139,7 +142,7 @@ def calibration_drawing(analysis: Analysis) -> Drawing | None:
     found = calibrations(analysis)
     if not found:
         return None
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=BAND, linestyle="--", linewidth=1)
     colours = system_colours(analysis)
@@ -156,13 +159,22 @@ def calibration_drawing(analysis: Analysis) -> Drawing | None:
         )
     axes.set(xlabel="predicted probability of lesion", ylabel="share of pixels that are lesion")
     tidy(axes)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.legend(loc="outside right upper", frameon=False)
     return Drawing(
         "calibration",
         "Calibration",
         "Reliability curves over all test pixels pooled, with the expected calibration error (ECE).",
         figure,
     )
+
+
+def _scale(axes: Axes, costs: Sequence[float]) -> None:
+    """Make the lower axis logarithmic where costs differ by so much that it has ticks."""
+    if max(costs) > _WIDE * min(costs):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
 
 
 def calibrations(analysis: Analysis) -> dict[str, Calibration]:

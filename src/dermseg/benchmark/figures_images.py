@@ -111,14 +111,12 @@ def images_drawing(analysis: Analysis, pictures: Pictures) -> Drawing | None:
         return None
     columns = min(_COLUMNS, len(systems) + 1)
     lines = -(-(len(systems) + 1) // columns)
-    figure = Figure(
-        figsize=(WIDTH, (WIDTH / columns * 0.95 + 0.25) * lines * len(rows)), layout="constrained"
-    )
+    figure = Figure(figsize=(WIDTH, (WIDTH / columns * 0.95 + 0.4) * lines * len(rows)), layout="constrained")
     panels = figure.subplots(lines * len(rows), columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for number, (name, identifier, drawn) in enumerate(rows):
-        titles = [f"{name}: {identifier}", *_titles(systems, identifier)]
+        titles = [f"{name}\n{identifier}", *_titles(systems, identifier)]
         block = panels[lines * number : lines * (number + 1)].flat
         for axes, picture, title in zip(block, drawn, titles, strict=False):
             axes.set_title(title, fontsize=6, parse_math=False)
@@ -130,13 +128,19 @@ def images_drawing(analysis: Analysis, pictures: Pictures) -> Drawing | None:
         "images",
         "Outlines (Figure 4)",
         "Yellow: true border; cyan: the system's. Best, median and worst image by mean Dice over the "
-        "compared systems, and the one with the largest spread, chosen by these rules alone.",
+        "compared systems, and the one with the largest spread, chosen by these rules alone. Of several "
+        "seeds, the outline is the first one's and Dice the mean.",
         figure,
     )
 
 
 def _titles(systems: Sequence[SystemResult], identifier: str) -> list[str]:
-    return [f"{system.label}: {system.images[identifier]['dice']:.3f}" for system in systems]
+    # A variant's label is longer than its panel is wide.
+    names = (system.label.replace("+", "\n+") for system in systems)
+    return [
+        f"{name}\nDice {system.images[identifier]['dice']:.3f}"
+        for name, system in zip(names, systems, strict=True)
+    ]
 
 
 def _mask_file(system: SystemResult, identifier: str, pair: Pair) -> Path:

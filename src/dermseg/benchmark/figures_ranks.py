@@ -69,10 +69,11 @@ def draw_critical_difference(
         end = 1 - margin if on_left else count + margin
         axes.plot([rank, rank, end], [0, -depth, -depth], color="black", linewidth=0.8)
         words = f"{labels[number]}  {rank:.2f}"
+        gap = 0.01 * (count - 1)
         axes.text(
-            end,
+            end - gap if on_left else end + gap,
             -depth,
-            f"{words} " if on_left else f" {words}",
+            words,
             ha="right" if on_left else "left",
             va="center",
             fontsize=8,
@@ -92,7 +93,7 @@ def stability_drawing(compared: Compared) -> Drawing:
     """Draw how often every system takes every place when other images are drawn."""
     count = len(compared.labels)
     order = np.argsort(compared.stability @ np.arange(1, count + 1), kind="stable")
-    figure = Figure(figsize=(min(WIDTH, 2.4 + 0.35 * count), 1.2 + 0.27 * count), layout="constrained")
+    figure = Figure(figsize=(min(WIDTH, 2.4 + 0.35 * count), 0.9 + 0.2 * count), layout="constrained")
     axes = figure.subplots()
     shares = 100 * compared.stability[order]
     heat = axes.imshow(shares, cmap="viridis", vmin=0, vmax=100, aspect="auto")

@@ -61,7 +61,8 @@ def all_training_drawing(analysis: Analysis) -> Drawing | None:
         axes.set_axis_off()
     for axes, (label, found) in zip(panels.flat, curves.items(), strict=False):
         draw_band(axes, found, COLOUR, label)
-        axes.set_title(label, fontsize=8, parse_math=False)
+        # A variant's label is longer than its panel is wide.
+        axes.set_title(label.replace("+", "\n+"), fontsize=7, parse_math=False)
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("validation Dice", fontsize=9)
     return Drawing("training-all", "Training of every system", f"Per-image Dice. {_BAND_NOTE}", figure)

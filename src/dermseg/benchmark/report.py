@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from rich.console import Console
 
 from dermseg.benchmark.figures import (
@@ -38,6 +39,8 @@ from dermseg.inference.paths import printable, require_writable
 from dermseg.pages import refuse_foreign_page
 
 PAGE = "index.html"
+_POINTS = 8
+"""Size of the letters in figures: that of captions in a paper."""
 _WRITERS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
@@ -66,12 +69,14 @@ def write_report(results: Path, out: Path, data: Path | None = None, without_pic
         if without_pictures
         else read_pictures(analysis.results, data)
     )
-    tables, drawings = report_tables(analysis), report_drawings(analysis, pictures)
+    tables = report_tables(analysis)
     for table in tables:
         for suffix, write in _WRITERS.items():
             write_text(out / "tables" / f"{table.name}.{suffix}", write(table))
-    for drawing in drawings:
-        _save(drawing, out / "figures")
+    with rc_context({"font.size": _POINTS}):
+        drawings = report_drawings(analysis, pictures)
+        for drawing in drawings:
+            _save(drawing, out / "figures")
     write_report_page(page, analysis, tables, drawings, pictures)
     _print(analysis, page)
     return page

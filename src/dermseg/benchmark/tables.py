@@ -189,7 +189,7 @@ def as_html(table: Table) -> str:
         rows.append(f"<tr>{''.join(written)}</tr>")
     body = "\n".join(rows)
     return (
-        f'<div class="wide"><table>\n<thead>{above}<tr>{titles}</tr></thead>\n'
+        f'<div class="wide"><table class="results">\n<thead>{above}<tr>{titles}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
         f'<p class="small">{escaped(table.caption)}</p>'
     )
