@@ -72,6 +72,9 @@ def test_folders_that_cannot_be_searched_are_problems(folder, monkeypatch):
         ("images", ["masks"]),
         ("Img", ["GroundTruth", "labels"]),
         ("ISIC2018_Task1-2_Test_Input", ["ISIC2018_Task1_Test_GroundTruth"]),
+        ("ISBI2016_ISIC_Part1_Test_Data", ["ISBI2016_ISIC_Part1_Test_GroundTruth"]),
+        ("ISIC-2017_Validation_Data", ["ISIC-2017_Validation_Part1_GroundTruth"]),
+        ("HAM10000_images_part_2", ["HAM10000_segmentations_lesion_tschandl"]),
         ("IMD002_Dermoscopic_Image", ["IMD002_lesion", "IMD002_roi"]),
     ],
 )

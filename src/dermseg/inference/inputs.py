@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dermseg.data.images import IMAGE_SUFFIXES
 from dermseg.data.pairs import Problem
-from dermseg.data.readers import IMAGE_FOLDERS, ISIC2018_PARTS, MASK_FOLDERS
+from dermseg.data.readers import HAM_IMAGES, HAM_MASKS, IMAGE_FOLDERS, ISIC_PARTS, MASK_FOLDERS
 from dermseg.errors import DataError
 from dermseg.inference.outputs import is_output
 from dermseg.inference.paths import printable
@@ -131,7 +131,9 @@ def _walk(folder: Path, inputs: Inputs) -> Iterator[Path]:
 
 def _mask_folders(folders: Sequence[str]) -> set[str]:
     """Choose, among the folders in one folder, those that hold the masks of a data set."""
-    masks = {mask_name for image_name, mask_name in ISIC2018_PARTS.values() if image_name in folders}
+    official = [names for parts in ISIC_PARTS.values() for names in parts.values()]
+    official += [(name, HAM_MASKS) for name in HAM_IMAGES]
+    masks = {mask_name for image_name, mask_name in official if image_name in folders}
     if any(name.lower() in IMAGE_FOLDERS for name in folders):
         masks |= {name for name in folders if name.lower() in MASK_FOLDERS}
     for name in folders:
