@@ -138,7 +138,9 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(run, unbroken, tmp_path,
 def test_the_time_budget_ends_it_and_says_how_to_go_on(run, unbroken, tmp_path):
     found, text = run(time_budget=1e-9)
     assert not found.having("done")
-    assert f"Continue with: dermseg benchmark run --out {tmp_path / 'results'}" in text
+    assert (
+        f"The time budget is over. Continue with: dermseg benchmark run --out {tmp_path / 'results'}" in text
+    )
     found, text = run(time_budget=0.02)
     assert len(found.having("done")) < 4
     run()

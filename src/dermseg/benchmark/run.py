@@ -58,7 +58,8 @@ def run_benchmark(request: Request, console: Console | None = None) -> Survey:
     if len(found.having("done")) == len(found.cells):
         _print(console, f"The report: {shlex.join(['dermseg', 'benchmark', 'report', str(a.out)])}")
     else:
-        _print(console, f"Continue with: {_command(a)}")
+        over = "The time budget is over. " if deadline is not None and time.time() >= deadline else ""
+        _print(console, f"{over}Continue with: {_command(a)}")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan
 from dermseg.benchmark.state import State, epochs_done, is_done, is_held, read_state
@@ -168,7 +169,8 @@ def _share_left(status: CellStatus) -> float:
 
 
 def _table(found: Survey) -> Table:
-    table = Table("system", title=printable(found.plan.name), title_justify="left")
+    table = Table(title=Text(printable(found.plan.name)), title_justify="left")
+    table.add_column("system", overflow="fold")
     for heading in ("done", "running", "left", "failed", "epochs"):
         table.add_column(heading, justify="right")
     for system in found.plan.systems:
