@@ -110,6 +110,12 @@ def test_lesions_are_drawn_as_a_whole(tmp_path):
     assert (mean.low, mean.high) == (interval.low, interval.high)
 
 
+def test_groups_that_share_an_image_are_one_lesion(tmp_path):
+    write_benchmark(tmp_path, {"unet": 0.8}, groups=[["ISIC_0001", "ISIC_0002"], ["ISIC_0005", "ISIC_0002"]])
+    results = read_results(tmp_path)
+    assert results.clusters(["ISIC_0005", "ISIC_0000", "ISIC_0001"]) == ["ISIC_0001", None, "ISIC_0001"]
+
+
 def test_only_systems_with_the_same_folds_are_compared(tmp_path):
     write_benchmark(tmp_path, SKILL, skip=[("unext", 2)])
     compared = analyse(read_results(tmp_path)).compared

@@ -1,5 +1,7 @@
 """The paper's tables beside ours, and the other tables of a report."""
 
+from dataclasses import replace
+
 from stored import write_benchmark
 
 from dermseg.benchmark.report_analysis import analyse
@@ -55,6 +57,16 @@ def test_table_1_keeps_the_paper_and_ours_apart(tmp_path):
         "cells": "not in this grid",
     }
     assert list(rows)[:17] == [row.name for row in published().table_1]
+
+
+def test_captions_say_what_was_measured_on(tmp_path):
+    analysis = analysed(tmp_path, {"unet": 0.8})
+    for table in (table_1(analysis), table_2(analysis)):
+        assert "made_up, 24 images, all of 40 x 40 pixels" in table.caption
+        assert "2,594" not in table.caption
+    data = replace(analysis.results.plan.data, name="isic2018_task1")
+    results = replace(analysis.results, plan=replace(analysis.results.plan, data=data))
+    assert "2,594" in table_1(replace(analysis, results=results)).caption
 
 
 def test_a_system_that_was_planned_but_not_run_is_empty_and_says_so(tmp_path):

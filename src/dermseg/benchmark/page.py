@@ -9,6 +9,7 @@ from dermseg.benchmark.figures_images import Pictures
 from dermseg.benchmark.report_analysis import Analysis
 from dermseg.benchmark.tables import Table, as_html
 from dermseg.benchmark.tables_analysis import WORST
+from dermseg.benchmark.tables_paper import about_the_images
 from dermseg.inference.paths import printable
 from dermseg.pages import escaped, gallery, inline, thumbnail, write_page
 
@@ -73,7 +74,8 @@ def _lead(analysis: Analysis) -> str:
     return (
         f'<p class="lead">{escaped(plan.data.name)}: {recipe}. Every fold has disjoint training, validation '
         "and test images; the epoch is chosen on validation, and every number below is of test images at "
-        "their native resolution, per image or pooled over pixels as it says.</p>"
+        "their native resolution, per image or pooled over pixels as it says. "
+        f"{escaped(about_the_images(analysis.results))}</p>"
         f'<ul class="facts">{"".join(items)}</ul>' + _warnings(analysis)
     )
 

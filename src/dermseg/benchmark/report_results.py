@@ -4,7 +4,7 @@ A cell whose files are damaged is left out with the reason, as is one that has n
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +155,17 @@ class Results:
     """Label of the lesion or patient of an image, where it shares it with others."""
 
     @property
+    def sizes(self) -> set[tuple[int, int]]:
+        """Sizes (height, width) of the test images, where cells tell."""
+        tables = [cell.scores or {} for cell in self.cells]
+        return {
+            (int(height), int(width))
+            for table in tables
+            if {"height", "width"} <= table.keys()
+            for height, width in zip(table["height"], table["width"], strict=True)
+        }
+
+    @property
     def cells(self) -> list[CellResult]:
         """All cells, system by system."""
         return [cell for system in self.systems for cell in system.cells]
@@ -226,11 +237,20 @@ def _columns(path: Path, key: str) -> tuple[tuple[str, ...], dict[str, NDArray[n
 
 
 def _lesions(results: Path, plan: Plan) -> dict[str, str]:
-    """Read from the splits which images show one lesion: they were kept on one side."""
+    """Read from the splits which images show one lesion or patient: they were kept on one side."""
     for fold in range(1, plan.folds + 1):
         try:
-            groups = read_split(results, fold).origin.get("kept_together", [])
-            return {str(image): str(group[0]) for group in groups for image in group}
-        except (DataError, TypeError, IndexError, KeyError):
+            return _merged(read_split(results, fold).origin.get("kept_together", []))
+        except (DataError, TypeError, ValueError):
             continue
     return {}
+
+
+def _merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Label images so that those of groups which share one have one label: the least identifier."""
+    members: dict[str, set[str]] = {}
+    for group in groups:
+        joined = set(map(str, group))
+        joined.update(*(members[image] for image in joined & members.keys()))
+        members.update(dict.fromkeys(joined, joined))
+    return {image: min(joined) for image, joined in members.items()}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dermseg.benchmark.report_analysis import Analysis
 from dermseg.benchmark.report_published import PaperRow, published
-from dermseg.benchmark.report_results import SystemResult
+from dermseg.benchmark.report_results import Results, SystemResult
 from dermseg.benchmark.tables import Column, Table, Value
 
 NETWORK = "xlstm_vmunet"
@@ -16,6 +16,8 @@ _DEFAULT_LAYERS = "sm"
 PAPER = "printed in the paper"
 HERE = "measured here, per image"
 POOLED = "pooled"
+_ISIC, _ISIC_IMAGES = "isic2018_task1", 2594
+"""The training part of ISIC 2018 Task 1, which the paper divides."""
 _ABSENT = "not in this grid"
 
 _MEASURED = (
@@ -58,7 +60,7 @@ def table_1(analysis: Analysis) -> Table:
         "table-1",
         "Table 1. Systems",
         "The paper's numbers come from other images, splits and ways of averaging than ours: compare within "
-        f"a group of columns, never across. Empty cells were not run. {about_the_paper()}",
+        f"a group of columns, never across. Empty cells were not run. {_sources(analysis)}",
         (Column("name", "system"), *_PRINTED, *_MEASURED),
         rows,
     )
@@ -101,7 +103,7 @@ def table_2(analysis: Analysis) -> Table:
     return Table(
         "table-2",
         "Table 2. Versions of XLSTM-VMUNet",
-        f"What the sLSTM and the mLSTM add. Empty cells were not run. {about_the_paper()}",
+        f"What the sLSTM and the mLSTM add. Empty cells were not run. {_sources(analysis)}",
         (
             Column("name", "version"),
             Column("slstm", "sLSTM"),
@@ -114,9 +116,20 @@ def table_2(analysis: Analysis) -> Table:
     )
 
 
-def about_the_paper() -> str:
-    """Say where the paper's numbers come from."""
-    return f"Printed: {published().paper_source}"
+def about_the_images(results: Results) -> str:
+    """Say what was measured on, and how that differs from what the paper and others report of ISIC 2018."""
+    data, sizes = results.plan.data, results.sizes
+    words = f"Measured: {data.name}, {data.images:,} images"
+    if len(sizes) == 1:
+        height, width = next(iter(sizes))
+        words += f", all of {width} x {height} pixels"
+    if data.name == _ISIC and (data.images != _ISIC_IMAGES or len(sizes) == 1):
+        words += f"; published scores come from the full frames of {_ISIC_IMAGES:,}, so do not compare digits"
+    return f"{words}."
+
+
+def _sources(analysis: Analysis) -> str:
+    return f"{about_the_images(analysis.results)} Printed: {published().paper_source}"
 
 
 def _printed(row: PaperRow) -> dict[str, Value]:
