@@ -193,34 +193,47 @@ def test_slurm_jobs_give_the_results_of_one_process(grid, unbroken, tmp_path, cl
     assert contents(tmp_path / "results") == contents(unbroken)
 
 
+def kill_at_random(process, results, seconds):
+    """Kill a benchmark some seconds after it has begun to write; return whether it was still running."""
+    begin = time.time()
+    while process.poll() is None:
+        written = (path for path in results.rglob("*.json") if path.name in ("benchmark.json", "state.json"))
+        if any(path.stat().st_mtime > begin for path in written):
+            break
+        time.sleep(0.02)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_leave_the_same_results(grid, unbroken, tmp_path):
-    request = grid(tmp_path / "results", workers=1)
-    words = {"arguments": json.dumps(asdict(request.arguments), default=str)}
+    results = tmp_path / "results"
+    values = json.dumps(asdict(grid(results, workers=1).arguments), default=str)
     code = (
-        "import json, sys; from pathlib import Path; from dermseg.benchmark.run import run_benchmark; "
+        "import json, pathlib; from dermseg.benchmark.run import run_benchmark; "
         "from dermseg.benchmark.arguments import BenchmarkArguments, Request; "
-        f"values = json.loads({words['arguments']!r}); values['out'] = Path(values['out']); "
-        "run_benchmark(Request(BenchmarkArguments(**values), frozenset(values) - {'name', 'masks'}))"
+        f"values = json.loads({values!r}); values['out'] = pathlib.Path(values['out']); "
+        "run_benchmark(Request(BenchmarkArguments(**values), frozenset(values)))"
     )
-    moments = random.Random(0)
-    kills = 0
-    while True:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            process.communicate(timeout=moments.uniform(3, 25) if kills < 10 else 600)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+    moments, kills, left = random.Random(0), 0, []
+    while kills < 10:
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as process:
+            killed = kill_at_random(process, results, moments.uniform(0, 12))
+        if killed:
             kills += 1
+            left.append(len(survey(results).having("left")))
             continue
-        if kills == 10 or process.returncode != 0:
-            break
         # Done before the tenth kill: begin again.
-        assert contents(tmp_path / "results") == contents(unbroken)
-        shutil.rmtree(tmp_path / "results")
-    assert process.returncode == 0
-    assert not survey(tmp_path / "results").having("failed")
-    assert contents(tmp_path / "results") == contents(unbroken)
+        assert contents(results) == contents(unbroken)
+        shutil.rmtree(results)
+    assert len(set(left)) > 1
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+    found = survey(results)
+    assert len(found.having("done")) == 4
+    assert [status.state.attempts for status in found.cells] == [1] * 4
+    assert contents(results) == contents(unbroken)
