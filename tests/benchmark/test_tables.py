@@ -34,6 +34,8 @@ def table():
         (12345, Column("a", "a"), "12,345"),
         (0.5, Column("a", "a", 2), "0.50"),
         (0.065, Column("a", "a", 1, percent=True), "6.5 %"),
+        (0.00002, Column("a", "a", p_value=True), "< 0.0001"),
+        (0.0312, Column("a", "a", p_value=True), "0.0312"),
         (Estimate(0.5, 0.25, 0.75), Column("a", "a", 2), "0.50 (0.25 to 0.75)"),
         (Estimate(0.5), Column("a", "a", 1), "0.5"),
     ],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dermseg.benchmark.figures import WIDTH, Drawing
 from dermseg.benchmark.report_analysis import Compared
-from dermseg.benchmark.tables_analysis import significance
+from dermseg.benchmark.tables import significance
 
 
 def ranks_drawing(compared: Compared) -> Drawing | None:

@@ -30,6 +30,8 @@ class Column:
     """Which value is set in bold."""
     percent: bool = False
     """Shares are printed as per cent; CSV files keep the share."""
+    p_value: bool = False
+    """Very small ones are printed as a bound."""
 
     @property
     def full_title(self) -> str:
@@ -89,7 +91,14 @@ def text(value: Value, column: Column) -> str:
 def _rounded(value: float, column: Column) -> str:
     if isinstance(value, int):
         return f"{value:,}"
+    if column.p_value:
+        return significance(value)
     return f"{100 * value:.{column.digits}f} %" if column.percent else f"{value:,.{column.digits}f}"
+
+
+def significance(p: float) -> str:
+    """Write a p-value; of very small ones only a bound, since their digits mean nothing."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def _number(value: Value) -> float | None:

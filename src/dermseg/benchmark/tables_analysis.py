@@ -26,8 +26,8 @@ def comparison_table(compared: Compared) -> Table:
             found = compared.comparisons[label]
             row |= {
                 "difference": found.difference,
-                "p": significance(found.p),
-                "p_holm": significance(found.p_holm),
+                "p": found.p,
+                "p_holm": found.p_holm,
                 "effect": found.effect_size,
             }
         row["rank"] = None if ranks is None else float(ranks[2][number])
@@ -45,19 +45,14 @@ def comparison_table(compared: Compared) -> Table:
             Column("system", "system"),
             Column("dice", "mean Dice", 4, best="highest"),
             Column("difference", "less the best", 4),
-            Column("p", "p"),
-            Column("p_holm", "p (Holm)"),
+            Column("p", "p", p_value=True),
+            Column("p_holm", "p (Holm)", p_value=True),
             Column("effect", "effect", 2),
             Column("rank", "mean rank", 2, best="lowest"),
             Column("first", "places first", 1, percent=True),
         ),
         rows,
     )
-
-
-def significance(p: float) -> str:
-    """Write a p-value; very small ones as a bound, since their digits mean nothing."""
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def metrics_table(analysis: Analysis) -> Table:

@@ -15,7 +15,7 @@ _DEFAULT_LAYERS = "sm"
 
 PAPER = "printed in the paper"
 HERE = "measured here, per image"
-POOLED = "pooled"
+POOLED = "measured here, pooled"
 _ISIC, _ISIC_IMAGES = "isic2018_task1", 2594
 """The training part of ISIC 2018 Task 1, which the paper divides."""
 _ABSENT = "not in this grid"
@@ -58,7 +58,7 @@ def table_1(analysis: Analysis) -> Table:
     ]
     return Table(
         "table-1",
-        "Table 1. Systems",
+        "Systems (Table 1)",
         "The paper's numbers come from other images, splits and ways of averaging than ours: compare within "
         f"a group of columns, never across. Empty cells were not run. {_sources(analysis)}",
         (Column("name", "system"), *_PRINTED, *_MEASURED),
@@ -102,7 +102,7 @@ def table_2(analysis: Analysis) -> Table:
             )
     return Table(
         "table-2",
-        "Table 2. Versions of XLSTM-VMUNet",
+        "Versions of XLSTM-VMUNet (Table 2)",
         f"What the sLSTM and the mLSTM add. Empty cells were not run. {_sources(analysis)}",
         (
             Column("name", "version"),
