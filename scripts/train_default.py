@@ -11,7 +11,8 @@ The stages, in order:
 - final: the recipe on all pairs but 100, which choose the epoch;
 - fit: size, temperature, threshold and expected Dice, on images that the run did not learn from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
-- effects: Dice under graded changes, and latency;
+- effects: Dice under graded changes;
+- latency: of PyTorch and ONNX Runtime;
 - compare: ours and the peer on the same images, paired;
 - ship: weights, checksum and card into src/dermseg/weights, scores into results/default.
 
@@ -22,13 +23,14 @@ import argparse
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from dermseg.card.calibrate import calibrate
+from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
 from dermseg.card.scores import read_rows, summarise
 from dermseg.data.readers import read_collection
@@ -36,6 +38,7 @@ from dermseg.data.splits import Split, k_fold, load_split, save_split
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
 from dermseg.files import read_json, write_json
+from dermseg.models.weights import load_model
 from dermseg.training.command import parse
 from dermseg.training.run import train
 
@@ -133,10 +136,15 @@ def scores(plan: Plan) -> None:
 
 
 def measure(plan: Plan) -> None:
-    """Measure robustness, invariance and latency."""
-    split = load_split("isic2018-2094")
-    pairs = read_collection(plan.isic).select(split.test[::5])
-    write_json(plan.work / "effects.json", effects(plan.weights, pairs, plan.threads))
+    """Measure robustness and invariance on every sixth test image."""
+    pairs = read_collection(plan.isic).select(load_split("isic2018-2094").test[::6])
+    write_json(plan.work / "effects.json", effects(plan.weights, pairs))
+
+
+def latency(plan: Plan) -> None:
+    """Measure PyTorch and ONNX Runtime; wants a quiet machine."""
+    found = measure_latency(load_model(plan.weights), threads=plan.threads)
+    write_json(plan.work / "latency.json", {"latency": [asdict(entry) for entry in found]})
 
 
 def compare(plan: Plan) -> None:
@@ -178,6 +186,7 @@ def ship(plan: Plan) -> None:
         "default",
         {ISIC_TITLE: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
         read_json(plan.work / "effects.json") or {},
+        (read_json(plan.work / "latency.json") or {})["latency"],
         {PH2_TITLE: diagnoses(plan.ph2)},
     )
     write_json(folder / "default.json", facts)
@@ -200,6 +209,7 @@ STAGES: dict[str, Callable[[Plan], None]] = {
     "fit": fit,
     "evaluate": scores,
     "effects": measure,
+    "latency": latency,
     "compare": compare,
     "ship": ship,
 }

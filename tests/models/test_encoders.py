@@ -3,9 +3,10 @@
 import pytest
 import timm
 import torch
+from timm.layers import Conv2dSame
 
 from dermseg.errors import CheckpointError, ConfigError
-from dermseg.models.encoders import TimmEncoder
+from dermseg.models.encoders import EvenConv2dSame, TimmEncoder
 from dermseg.models.imagenet import PACKAGES
 
 WIDTHS = (8, 16, 32, 64)
@@ -81,3 +82,14 @@ def test_a_package_with_other_tensors_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(PACKAGES, "test_resnet", "weights_of_another_network")
     with pytest.raises(CheckpointError, match="does not hold the weights of timm's test_resnet"):
         TimmEncoder("test_resnet", WIDTHS, pretrained=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_padding_for_even_maps_is_that_of_timm(kernel):
+    torch.manual_seed(0)
+    ours = EvenConv2dSame(4, 4, kernel, stride=2, groups=2)
+    theirs = Conv2dSame(4, 4, kernel, stride=2, groups=2)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 4, 12, 18)
+    assert torch.equal(ours(images), theirs(images))

@@ -9,7 +9,6 @@ from typing import Any
 
 from dermseg import __version__
 from dermseg.card.changes import CORRUPTIONS, INVARIANCES
-from dermseg.card.latency import measure_latency
 from dermseg.card.robustness import measure_effects
 from dermseg.card.scores import by_label, by_size, read_rows, summarise
 from dermseg.data.pairs import Pair
@@ -21,22 +20,20 @@ VERSION = 1
 """Of the facts' format."""
 
 
-def effects(weights: Path, pairs: Sequence[Pair], threads: int) -> dict[str, Any]:
-    """Measure robustness, invariance and latency of a network, as JSON values.
+def effects(weights: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Measure robustness and invariance of a network, as JSON values.
 
     Args:
         weights: Its file.
         pairs: Images with masks that it did not learn from.
-        threads: Of the latency.
     """
-    model = load_model(weights)
-    unchanged, changed = measure_effects(Predictor(model), pairs, {**INVARIANCES, **CORRUPTIONS})
+    predictor = Predictor(load_model(weights))
+    unchanged, changed = measure_effects(predictor, pairs, {**INVARIANCES, **CORRUPTIONS})
     return {
         "images": len(pairs),
         "dice": unchanged,
         "invariance": [asdict(effect) for effect in changed if effect.change in INVARIANCES],
         "robustness": [asdict(effect) for effect in changed if effect.change in CORRUPTIONS],
-        "latency": [asdict(latency) for latency in measure_latency(model, threads=threads)],
     }
 
 
@@ -45,6 +42,7 @@ def card_facts(
     name: str,
     evaluations: Mapping[str, Path],
     measured: Mapping[str, Any],
+    latency: Sequence[Mapping[str, Any]],
     labels: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Collect everything that a model card shows.
@@ -54,6 +52,7 @@ def card_facts(
         name: Under which it ships.
         evaluations: Folders that `dermseg evaluate` wrote, by the title of their table.
         measured: What `effects` returned.
+        latency: What `dermseg.card.latency.measure_latency` returned, as JSON values.
         labels: For some of these titles, a label of every image, such as its diagnosis.
     """
     model = load_model(weights)
@@ -79,6 +78,7 @@ def card_facts(
         "calibration": notes["calibration"],
         "scores": [_scores(title, folder, labels.get(title)) for title, folder in evaluations.items()],
         "effects": dict(measured),
+        "latency": list(latency),
     }
 
 

@@ -1,9 +1,10 @@
 """How far Dice falls, or moves, when images are changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.progress import track
 
 from dermseg.card.changes import Graded, Mask, Picture
 from dermseg.card.overlap import dice
@@ -32,7 +33,7 @@ class Effect:
 
 
 def measure_effects(
-    predictor: Predictor, pairs: Iterable[Pair], changes: Mapping[str, Graded], seed: int = 0
+    predictor: Predictor, pairs: Sequence[Pair], changes: Mapping[str, Graded], seed: int = 0
 ) -> tuple[float, list[Effect]]:
     """Measure the per-image Dice of images as they are, and under every level of every change.
 
@@ -51,7 +52,7 @@ def measure_effects(
     after: dict[tuple[str, float], list[float]] = {
         (name, level): [] for name, graded in changes.items() for level in graded.levels
     }
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(track(pairs, "Changed images")):
         image = resize_image(read_image(pair.image), SIDE)
         mask = resize_mask(read_mask(pair.mask), SIDE)
         before.append(_dice(predictor, image, mask))

@@ -72,7 +72,7 @@ def _network(facts: Facts) -> Section:
             f"{entry['milliseconds']:.0f}",
             f"{entry['fastest']:.0f}",
         )
-        for entry in facts["effects"]["latency"]
+        for entry in facts["latency"]
     ]
     arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
     return Section(

@@ -6,7 +6,9 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
 from dermseg.layers.downloads import downloading
@@ -55,6 +57,21 @@ class TimmEncoder(nn.Module):
         return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
 
 
+class EvenConv2dSame(Conv2dSame):  # type: ignore[misc]
+    """TensorFlow's "same" convolution with stride 2, for maps with even sides: all that an encoder meets.
+
+    There the padding does not depend on the size. timm works it out from the size in every pass, which takes
+    an export for any size minutes to reason about.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W), H and W even, to (B, C', H/2, W/2)."""
+        height, width = self.kernel_size
+        sides = ((width - 2) // 2, (width - 1) // 2, (height - 2) // 2, (height - 1) // 2)
+        y: Tensor = F.conv2d(F.pad(x, sides), self.weight, self.bias, self.stride, groups=self.groups)
+        return y
+
+
 def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models())
@@ -84,7 +101,13 @@ def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
 
 
 def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not typed)
-    return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1))
+    backbone = timm.create_model(
+        name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1)
+    )
+    for module in backbone.modules():
+        if type(module) is Conv2dSame and module.stride == (2, 2) and module.dilation == (1, 1):
+            module.__class__ = EvenConv2dSame  # in place: the names of the weights stay
+    return backbone
 
 
 @torch.no_grad()
