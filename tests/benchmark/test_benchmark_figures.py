@@ -5,7 +5,13 @@ import pytest
 from matplotlib.figure import Figure
 from stored import write_benchmark
 
-from dermseg.benchmark.figures import calibrations, cost_drawing, disagreement_drawing, scores_drawing
+from dermseg.benchmark.figures import (
+    calibrations,
+    cost_drawing,
+    disagreement_drawing,
+    scores_drawing,
+    system_styles,
+)
 from dermseg.benchmark.figures_images import Pictures, chosen_images, images_drawing
 from dermseg.benchmark.figures_ranks import (
     cliques,
@@ -116,6 +122,12 @@ def test_costs_are_left_out_where_none_were_stored(analysis):
     for cell in analysis.results.cells:
         (cell.folder / "cell.json").unlink()
     assert cost_drawing(analyse(read_results(analysis.results.folder))) is None
+
+
+def test_many_systems_are_told_apart(tmp_path):
+    write_benchmark(tmp_path, {f"unet+width={width}": 0.9 for width in range(2, 16)}, images=3)
+    styles = system_styles(analyse(read_results(tmp_path))).values()
+    assert len({tuple(style.values()) for style in styles}) == 14
 
 
 def test_disagreement_counts_failures(analysis):

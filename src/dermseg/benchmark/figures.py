@@ -27,8 +27,6 @@ WIDTH = 7.2
 """Inches: the text of a page of two columns."""
 _WIDE = 5.0
 """Largest cost over the smallest, from which an axis is logarithmic."""
-_NAMED = 12
-"""Systems that are told apart by colour in one drawing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +82,7 @@ def cost_drawing(analysis: Analysis) -> Drawing | None:
     shown = {name: systems for name, systems in found.items() if systems}
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    colours = system_colours(analysis)
+    styles = system_styles(analysis)
     for axes, (name, systems) in zip(panels, shown.items(), strict=True):
         title, unit = costs[name]
         for system, cost in systems:
@@ -93,8 +91,7 @@ def cost_drawing(analysis: Analysis) -> Drawing | None:
                 cost / unit,
                 mean.value,
                 yerr=_errors(mean),
-                color=colours[system.label],
-                **_POINT,
+                **_POINT | styles[system.label],
                 label=system.label,
             )
         _scale(axes, [cost / unit for _, cost in systems])
@@ -145,14 +142,13 @@ def calibration_drawing(analysis: Analysis) -> Drawing | None:
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=BAND, linestyle="--", linewidth=1)
-    colours = system_colours(analysis)
+    styles = system_styles(analysis)
     for label, calibration in found.items():
         probability, lesion = calibration.curve()
         axes.plot(
             probability,
             lesion,
-            color=colours[label],
-            marker="o",
+            **styles[label],
             markersize=3,
             linewidth=1,
             label=f"{label} (ECE {calibration.error:.3f})",
@@ -204,12 +200,19 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def system_colours(analysis: Analysis) -> Mapping[str, str]:
-    """Give every system a colour of its own, the same in all drawings; beyond a dozen they repeat."""
-    return {system.label: _COLOURS[number % _NAMED] for number, system in enumerate(analysis.results.systems)}
+def system_styles(analysis: Analysis) -> Mapping[str, dict[str, Any]]:
+    """Give every system a colour and a marker of its own, the same in all drawings."""
+    return {
+        system.label: {
+            "color": _COLOURS[number % len(_COLOURS)],
+            "marker": _MARKERS[number // len(_COLOURS) % len(_MARKERS)],
+        }
+        for number, system in enumerate(analysis.results.systems)
+    }
 
 
 _POINT: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1.2, "linestyle": "none"}
+_MARKERS = ("o", "s", "^", "D", "v")
 _COLOURS = (
     *("#0f9d8a", "#d9630a", "#7a6ff0", "#e0409a", "#6aa616", "#d9a400"),
     *("#b07a2a", "#8a8f98", "#e0524d", "#3f8fd9", "#a45bc9", "#35a853"),
