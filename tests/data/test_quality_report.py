@@ -5,6 +5,7 @@ import re
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from PIL import Image
 
 from dermseg.cli import main
 from dermseg.data.commands import check
+from dermseg.data.pairs import Collection
+from dermseg.data.quality import examination
 from dermseg.data.quality.examination import examine
+from dermseg.data.quality.measures import measure_pair
 from dermseg.data.quality.record import record
 from dermseg.data.readers import read_collection
 from dermseg.errors import ConfigError, DataError
@@ -198,6 +202,35 @@ def test_broken_files_are_named_and_do_not_stop_the_page(
         assert problem["path"] in page.text
         assert problem["reason"] in page.text
         assert problem["path"] in printed
+
+
+def test_what_does_not_fit_into_memory_is_named(data: Path, monkeypatch: pytest.MonkeyPatch):
+    def measure(identifier, *rest):
+        if identifier == "sound":
+            raise MemoryError
+        return measure_pair(identifier, *rest)
+
+    monkeypatch.setattr(examination, "measure_pair", measure)
+    found = examine(read_collection(data))
+    assert [(problem.path.stem, "memory" in problem.reason) for problem in found.problems] == [
+        ("sound", True)
+    ]
+    assert len(found.measures) == 8
+
+
+def test_an_interrupt_does_not_wait_for_what_has_not_begun(data: Path, monkeypatch: pytest.MonkeyPatch):
+    begun = []
+
+    def look(pair):
+        begun.append(pair)
+        sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examination, "_look", look)
+    pairs = read_collection(data).pairs * 50
+    with pytest.raises(KeyboardInterrupt):
+        examine(Collection("many", pairs))
+    assert len(begun) < len(pairs) // 2
 
 
 def test_data_without_a_usable_pair_still_get_a_page(tmp_path: Path):

@@ -1,7 +1,7 @@
 """Looking at every pair of a data set once: in parallel, with little kept of each."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -71,23 +71,15 @@ def examine(collection: Collection) -> Examination:
     problems = list(collection.problems)
     empty: list[str] = []
     total = np.zeros((MEAN_SIDE, MEAN_SIDE))
-    with ThreadPoolExecutor(min(WORKERS, usable_cores())) as pool:
-        # In the order of the pairs. Only what is small comes back, so what waits here may be long.
-        looked: Iterator[_Look | Problem] = pool.map(_look_alone_if_large, collection.pairs)
-        console = Console(stderr=True)
-        for pair, found in zip(
-            collection.pairs,
-            track(looked, "Looking", total=len(collection.pairs), console=console),
-            strict=True,
-        ):
-            if isinstance(found, Problem):
-                problems.append(found)
-                if found.reason == _EMPTY:
-                    empty.append(pair.identifier)
-                continue
-            measures.append(found.measures)
-            fingerprints.append(found.fingerprint)
-            total += found.cover
+    for pair, found in zip(collection.pairs, _looked_at(collection.pairs), strict=True):
+        if isinstance(found, Problem):
+            problems.append(found)
+            if found.reason == _EMPTY:
+                empty.append(pair.identifier)
+            continue
+        measures.append(found.measures)
+        fingerprints.append(found.fingerprint)
+        total += found.cover
     duplicates = sorted(near_duplicates(fingerprints), key=lambda pair: (-pair.correlation, pair.first))
     return Examination(
         collection,
@@ -109,6 +101,18 @@ class _Look:
     """The mask squashed to (MEAN_SIDE, MEAN_SIDE), 0 to 1."""
 
 
+def _looked_at(pairs: Sequence[Pair]) -> Iterator[_Look | Problem]:
+    """Look at pairs in parallel, and give what was found in their order."""
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(min(WORKERS, usable_cores())) as pool:
+        try:
+            # Only what is small comes back, so what waits for its turn may be much.
+            yield from track(pool.map(_look_alone_if_large, pairs), "Looking", len(pairs), console=console)
+        finally:
+            # An interrupt must not wait for what has not begun.
+            pool.shutdown(cancel_futures=True)
+
+
 _EMPTY = "marks no lesion (the mask is empty), so the pair is left out; outline the lesion if there is one"
 
 
@@ -120,8 +124,13 @@ def _look_alone_if_large(pair: Pair) -> _Look | Problem:
         height, width = read_size(pair.image)
     except DataError as error:
         return Problem(pair.image, reason_of(error, pair.image))
-    with _ALONE if height * width > LARGE else nullcontext():
-        return _look(pair)
+    try:
+        with _ALONE if height * width > LARGE else nullcontext():
+            return _look(pair)
+    except MemoryError:
+        return Problem(
+            pair.image, "needs more memory than there is; shrink it, and its mask, or leave both out"
+        )
 
 
 def _look(pair: Pair) -> _Look | Problem:
