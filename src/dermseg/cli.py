@@ -21,7 +21,6 @@ from dermseg import __version__
 from dermseg.benchmark.command_line import benchmark_report, benchmark_run, benchmark_status
 from dermseg.card.command import card
 from dermseg.data.command_line import (
-    Layout,
     data_check,
     data_download,
     data_list,
@@ -33,6 +32,7 @@ from dermseg.data.command_line import (
     data_synthesize,
     data_verify,
 )
+from dermseg.data.layouts import Layout
 from dermseg.errors import DermsegError
 from dermseg.export.command import export
 

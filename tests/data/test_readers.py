@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from dermseg.data.images import read_mask
+from dermseg.data.layouts import LAYOUTS
 from dermseg.data.pairs import identifier_of
 from dermseg.data.readers import read_collection, read_folders
 from dermseg.errors import ConfigError, DataError
@@ -33,6 +34,11 @@ def problems(path: Path) -> dict[str, str]:
 
 
 class TestLayouts:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_every_name_is_read_and_says_what_is_missing(self, tmp_path, layout):
+        with pytest.raises(DataError, match=rf"^{tmp_path} "):
+            read_collection(tmp_path, layout)
+
     def test_isic2018_reads_all_parts(self, tmp_path):
         for part, name in (("Training", "ISIC_0000001"), ("Validation", "ISIC_0000002")):
             draw(tmp_path / f"ISIC2018_Task1-2_{part}_Input" / f"{name}.jpg")

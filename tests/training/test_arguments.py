@@ -2,8 +2,10 @@
 
 import pytest
 
+from dermseg.data.layouts import LAYOUTS
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.command import parse
 
 
 def test_defaults_are_the_papers():
@@ -12,6 +14,11 @@ def test_defaults_are_the_papers():
     assert (a.optimizer, a.schedule, a.loss, a.recipe) == ("adamw", "cosine", "bce_dice", "common")
     assert a.gradient_clip is None
     assert a.patience is None
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_the_readers_can_be_trained_on(layout):
+    assert parse(["--data", "somewhere", "--layout", layout]).layout == layout
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from dermseg.data.geometry import Geometry
-
-Layout = Literal["auto", "isic2016_task1", "isic2017_task1", "isic2018_task1", "ham10000", "ph2", "folder"]
+from dermseg.data.layouts import Layout
 
 
 def data_list() -> int:

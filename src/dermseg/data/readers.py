@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from dermseg.data.images import IMAGE_SUFFIXES
+from dermseg.data.layouts import LAYOUTS
+from dermseg.data.opening import IMAGE_SUFFIXES
 from dermseg.data.pairs import Collection, Problem, identifier_of, listing, match
 from dermseg.errors import ConfigError, DataError
 
@@ -60,8 +61,8 @@ def read_collection(path: Path, layout: str = "auto", masks: Path | None = None)
         ConfigError: The layout is unknown.
         DataError: A folder is missing, fits no layout, or has no usable pair.
     """
-    if layout not in {"auto", *_READERS}:
-        raise ConfigError(f"Unknown layout {layout!r}; choose auto, {', '.join(_READERS)}.")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"Unknown layout {layout!r}; choose {', '.join(LAYOUTS)}.")
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give the folder of a data set. {_EXPECTED}")
     if masks is None:
@@ -107,14 +108,14 @@ def read_folders(images: Path, masks: Path, name: str = "folder") -> Collection:
         masks: Folder of the masks. A mask has the name of its image, alone or with one of `MASK_ENDINGS`.
         name: Name of the collection.
     """
-    image_files = list(_identified(images))
-    known = {identifier for identifier, _ in image_files}
+    found = list(_identified(images))
+    known = {identifier for identifier, _ in found}
     # The name of an image may itself end like a mask's.
-    mask_files = [
+    named = [
         (whole if whole in known else identifier_of(path, MASK_ENDINGS), path)
         for whole, path in _identified(masks)
     ]
-    pairs, problems = match(image_files, mask_files)
+    pairs, problems = match(found, named)
     return Collection(name, tuple(pairs), tuple(problems))
 
 

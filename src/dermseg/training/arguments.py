@@ -6,22 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermseg.data.geometry import Geometry, check_geometry
+from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
 
 RUNTIME = frozenset(
-    {
-        "data",
-        "layout",
-        "masks",
-        "out",
-        "resume",
-        "workers",
-        "threads",
-        "device",
-        "time_budget",
-        "cache",
-        "groups",
-    }
+    {"data", "layout", "masks", "groups", "cache", "out", "resume"}
+    | {"workers", "threads", "device", "time_budget"}
 )
 """Fields that do not change the curve: they are free when a run is resumed. Of the data that is the place."""
 
@@ -49,7 +39,7 @@ class TrainArguments:
     data: str = "synthetic"
     """Folder of a data set, or 'synthetic' for drawn images that need no download."""
 
-    layout: Literal["auto", "isic2018_task1", "ph2", "folder"] = "auto"
+    layout: Layout = "auto"
     """How the data folder is laid out."""
 
     masks: Path | None = None
@@ -154,8 +144,8 @@ class TrainArguments:
     """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
     weight_average: float | None = None
-    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998, say).
-    By default the weights themselves are kept."""
+    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998,
+    say). By default the weights themselves are kept."""
 
     patience: int | None = None
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
