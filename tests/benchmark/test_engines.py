@@ -1,5 +1,6 @@
 """Every engine gives the same results, and survives what kills its processes."""
 
+import contextlib
 import json
 import os
 import random
@@ -193,16 +194,19 @@ def test_slurm_jobs_give_the_results_of_one_process(grid, unbroken, tmp_path, cl
     assert contents(tmp_path / "results") == contents(unbroken)
 
 
-def kill_at_random(process, results, seconds):
-    """Kill a benchmark some seconds after it has begun to write; return whether it was still running."""
+def kill_at_random(process, results, moments):
+    """Kill a benchmark soon after a random number of steps of its work; return whether it was still running."""
+    names = {"benchmark.json", "state.json", "metrics.csv", "best.ckpt", "per_image.csv", "cell.json"}
+    steps, wanted = set(), moments.randint(1, 8)
     begin = time.time()
-    while process.poll() is None:
-        written = (path for path in results.rglob("*.json") if path.name in ("benchmark.json", "state.json"))
-        if any(path.stat().st_mtime > begin for path in written):
-            break
-        time.sleep(0.02)
+    while process.poll() is None and len(steps) < wanted:
+        for path in results.rglob("*.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.name in names and path.stat().st_mtime > begin:
+                    steps.add((path, path.stat().st_mtime))
+        time.sleep(0.01)
     try:
-        process.wait(timeout=seconds)
+        process.wait(timeout=moments.uniform(0, 0.5))
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -223,7 +227,7 @@ def test_ten_kills_at_random_moments_leave_the_same_results(grid, unbroken, tmp_
     moments, kills, left = random.Random(0), 0, []
     while kills < 10:
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as process:
-            killed = kill_at_random(process, results, moments.uniform(0, 12))
+            killed = kill_at_random(process, results, moments)
         if killed:
             kills += 1
             left.append(len(survey(results).having("left")))
