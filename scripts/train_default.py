@@ -186,7 +186,7 @@ def ship(plan: Plan) -> None:
         "default",
         {ISIC_TITLE: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
         read_json(plan.work / "effects.json") or {},
-        (read_json(plan.work / "latency.json") or {})["latency"],
+        (read_json(plan.work / "latency.json") or {}).get("latency", []),
         {PH2_TITLE: diagnoses(plan.ph2)},
     )
     write_json(folder / "default.json", facts)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dermseg.card.command import card
+from dermseg.card.markdown import write
 from dermseg.card.sections import sections
 from dermseg.errors import CheckpointError, ConfigError
 
@@ -119,6 +120,12 @@ def test_the_page_is_one_file_with_its_drawings(installed, tmp_path):
     assert page.count("<svg") == 3
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+def test_what_was_not_measured_is_said_to_be_missing(facts):
+    text = write("card", sections(facts | {"effects": {}, "latency": []}))
+    assert "Not measured" in text
+    assert "not measured yet" in text
 
 
 def test_without_a_folder_it_is_printed(installed, capsys):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Facts = Mapping[str, Any]
+_ROBUSTNESS = "Robustness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Section:
     """Name of the drawing that belongs here, a key of `dermseg.card.drawings.DRAWINGS`; empty for none."""
 
 
+_UNMEASURED = Section(_ROBUSTNESS, ("Not measured for these weights.",))
+
+
 def sections(facts: Facts) -> list[Section]:
     """Lay out the card of some weights.
 
@@ -41,8 +45,7 @@ def sections(facts: Facts) -> list[Section]:
         _recipe(facts),
         _scores(facts),
         *(_details(scores) for scores in facts["scores"]),
-        _robustness(facts),
-        _invariance(facts),
+        *(_robustness(facts) if facts["effects"] else [_UNMEASURED]),
         _calibration(facts),
         _expected(facts),
         _limits(),
@@ -74,6 +77,7 @@ def _network(facts: Facts) -> Section:
         )
         for entry in facts["latency"]
     ]
+    titles = ("runtime", "size", "threads", "median ms", "fastest ms")
     arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
     return Section(
         "The network",
@@ -81,15 +85,11 @@ def _network(facts: Facts) -> Section:
             f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting "
             f"at {model['size']} px; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in full.",
             f"SHA-256 {file['sha256']}",
-            "Time for one image, network alone; the machine was shared with other work.",
+            "Time for one image, network alone:"
+            if latency
+            else "The time for one image was not measured yet.",
         ),
-        (
-            Table(
-                ("runtime", "size", "threads", "median ms", "fastest ms"),
-                latency,
-                ("size", "threads", "median ms", "fastest ms"),
-            ),
-        ),
+        (Table(titles, latency, titles[1:]),) if latency else (),
     )
 
 
@@ -176,25 +176,24 @@ def _groups(title: str, groups: Sequence[Facts]) -> Table:
     return Table((title, "n", "per-image Dice"), rows, ("n", "per-image Dice"))
 
 
-def _robustness(facts: Facts) -> Section:
+def _robustness(facts: Facts) -> list[Section]:
     measured = facts["effects"]
-    return Section(
-        "Robustness",
-        (
-            f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of 384 "
-            f"px and changed; unchanged it is {measured['dice']:.3f}.",
+    return [
+        Section(
+            _ROBUSTNESS,
+            (
+                f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of "
+                f"384 px and changed; unchanged it is {measured['dice']:.3f}.",
+            ),
+            (_effects(measured["robustness"]),),
+            "robustness",
         ),
-        (_effects(measured["robustness"]),),
-        "robustness",
-    )
-
-
-def _invariance(facts: Facts) -> Section:
-    return Section(
-        "What should not matter",
-        ("The same for changes that keep all there is to see.",),
-        (_effects(facts["effects"]["invariance"]),),
-    )
+        Section(
+            "What should not matter",
+            ("The same for changes that keep all there is to see.",),
+            (_effects(measured["invariance"]),),
+        ),
+    ]
 
 
 def _effects(measured: Sequence[Facts]) -> Table:
