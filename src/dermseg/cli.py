@@ -74,7 +74,7 @@ def evaluate(
         masks: Folder of the masks, where they are not beside the images.
         split: A split file or the name of a frozen split; without it every image is scored.
         part: Which side of the split to score.
-        out: Folder for per_image.csv, summary.json, worst.png, gallery.png, calibration.json, reliability.png.
+        out: Gets per_image.csv, summary.json, worst.png, gallery.png, calibration.json, reliability.png.
         device: cpu, cuda, mps or auto.
         groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
         allow_leak: Score images the network learned from, or copies of them; the summary says so.
