@@ -29,6 +29,10 @@ WORKERS = 4
 LARGE = 16_000_000
 """Pixels from which only one image is held at a time."""
 
+_ALONE = Lock()
+"""Held while a large image is."""
+_EMPTY = "marks no lesion (the mask is empty), so the pair is left out; outline the lesion if there is one"
+
 
 @dataclass(frozen=True)
 class Examination:
@@ -111,12 +115,6 @@ def _looked_at(pairs: Sequence[Pair]) -> Iterator[_Look | Problem]:
         finally:
             # An interrupt must not wait for what has not begun.
             pool.shutdown(cancel_futures=True)
-
-
-_EMPTY = "marks no lesion (the mask is empty), so the pair is left out; outline the lesion if there is one"
-
-
-_ALONE = Lock()
 
 
 def _look_alone_if_large(pair: Pair) -> _Look | Problem:
