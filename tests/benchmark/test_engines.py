@@ -195,7 +195,7 @@ def test_slurm_jobs_give_the_results_of_one_process(grid, unbroken, tmp_path, cl
 
 
 def kill_at_random(process, results, moments):
-    """Kill a benchmark soon after a random number of steps of its work; return whether it was still running."""
+    """Kill a benchmark soon after a random number of its steps; return whether it was still running."""
     names = {"benchmark.json", "state.json", "metrics.csv", "best.ckpt", "per_image.csv", "cell.json"}
     steps, wanted = set(), moments.randint(1, 8)
     begin = time.time()
