@@ -13,10 +13,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from dermseg.data.decoding import Entry as Entry
-from dermseg.data.decoding import decoded as decoded
-from dermseg.data.decoding import faults as faults
-from dermseg.data.decoding import good as good
+from dermseg.data.decoding import Entry, decoded, good
 from dermseg.data.decoding import usable_cores as usable_cores
 from dermseg.data.pairs import Pair
 from dermseg.data.storage import RowWriter, check_space, count_intact
@@ -39,7 +36,7 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
     Raises:
         DataError: The disk has too little space.
     """
-    for unfinished in directory.glob(".*"):
+    for unfinished in filter(Path.is_file, directory.glob(".*")):
         # Of a process that was killed while it wrote its index or journal.
         unfinished.unlink()
     size = plan["size"]
@@ -98,7 +95,7 @@ def _clear(directory: Path) -> None:
 def _journaled(journal: Path, pairs: Sequence[Pair]) -> list[Entry]:
     """Parse the lines of a journal up to the first that is cut off, or is not about the next of the pairs."""
     done: list[Entry] = []
-    with suppress(FileNotFoundError, ValueError):
+    with suppress(FileNotFoundError, ValueError, RecursionError):
         for line, pair in zip(journal.read_bytes().splitlines(), pairs, strict=False):
             entry = json.loads(line)
             if not is_entry(entry) or entry["identifier"] != pair.identifier:
@@ -113,13 +110,12 @@ def is_entry(value: object) -> bool:
         return False
     if "height" not in value:
         return isinstance(value.get("path"), str) and isinstance(value.get("reason"), str)
-    numbers = [value["height"], value.get("width"), *_list(value.get("area"))]
-    return (
-        len(numbers) == 6
-        and all(isinstance(number, int) for number in numbers)
-        and isinstance(value.get("digest"), str)
-    )
+    area = value.get("area")
+    if not isinstance(area, list) or len(area) != 4 or not isinstance(value.get("digest"), str):
+        return False
+    corner, sides = area[:2], [*area[2:], value["height"], value.get("width")]
+    return all(_is_count(number, 0) for number in corner) and all(_is_count(number, 1) for number in sides)
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and value >= least

@@ -19,21 +19,13 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 
-from dermseg.data.building import (
-    INDEX,
-    LOCK,
-    build,
-    content_checksum,
-    faults,
-    good,
-    is_entry,
-    usable_cores,
-)
+from dermseg.data.building import INDEX, LOCK, build, content_checksum, is_entry
+from dermseg.data.decoding import faults, good, usable_cores
 from dermseg.data.geometry import Area, Geometry, check_geometry
 from dermseg.data.packed import PackedMasks
 from dermseg.data.pairs import Pair, Problem, listing
 from dermseg.data.preprocessing.table import check_steps
-from dermseg.data.storage import IMAGES, MASKS, count_intact, has_rows, mapped
+from dermseg.data.storage import IMAGES, MASKS, count_intact, is_finished, mapped
 from dermseg.errors import ConfigError, DataError
 from dermseg.files import read_json
 
@@ -95,7 +87,8 @@ def directory_for(data: Path, size: int, root: Path | None = None) -> Path:
         root: Folder for the caches of all data sets; by default `default_root()`.
     """
     resolved = data.resolve()
-    return (root or default_root()) / f"{resolved.name}-{_digest(str(resolved))}-{size}px"
+    # Names of folders may be as long as file systems allow; the digest tells them apart.
+    return (root or default_root()) / f"{resolved.name[:48]}-{_digest(str(resolved))}-{size}px"
 
 
 def prepare(
@@ -114,7 +107,8 @@ def prepare(
     Every state of the files (their paths, sizes and modification times) has a folder of its own, so that a
     cache that a training has mapped is never overwritten. Those of earlier states are left, and `outdated`
     finds them; delete them by hand when nothing trains on them. Two processes may call this at once; the
-    second waits for the first. Killed at any moment, a build goes on from the last pair that it wrote.
+    second waits for the first. Killed at any moment, a build goes on from the last pair that it wrote. A
+    finished cache may lie where this user cannot write.
 
     Args:
         pairs: Pairs to decode. Those with a broken file or an empty mask are left out and reported.
@@ -141,12 +135,9 @@ def prepare(
     }
     directory = directory / _digest(json.dumps(plan))
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory, progress):
-            cache = _load(directory, plan, verify)
-            if cache is None:
-                build(pairs, plan, directory, workers or usable_cores(), progress)
-                cache = _load(directory, plan)
+        cache = None if verify else _load(directory, plan)
+        if cache is None:
+            cache = _load_or_build(pairs, plan, directory, workers or usable_cores(), progress, verify)
     except OSError as error:
         raise DataError(
             f"{directory} cannot hold the cache ({error}); free space or name another folder."
@@ -168,6 +159,19 @@ def outdated(cache: Cache) -> list[Path]:
         if alike and path.parent != cache.directory:
             others.append(path.parent)
     return others
+
+
+def _load_or_build(
+    pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers: int, progress: bool, verify: bool
+) -> Cache | None:
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory, progress):
+        # Another process may have finished it in the meantime.
+        cache = _load(directory, plan, verify)
+        if cache is None:
+            build(pairs, plan, directory, workers, progress)
+            cache = _load(directory, plan)
+    return cache
 
 
 @contextmanager
@@ -195,7 +199,7 @@ def _load(directory: Path, plan: dict[str, Any], verify: bool = False) -> Cache 
     if not isinstance(entries, list) or not all(map(is_entry, entries)):
         return None
     usable, size = good(entries), plan["size"]
-    if index.get("checksum") != content_checksum(entries) or not has_rows(directory, size, len(usable)):
+    if index.get("checksum") != content_checksum(entries) or not is_finished(directory, size, len(usable)):
         return None
     if verify and count_intact(directory, size, (entry["digest"] for entry in usable)) < len(usable):
         return None

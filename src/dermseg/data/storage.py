@@ -89,12 +89,16 @@ class RowWriter:
             os.fsync(file.fileno())
 
 
-def has_rows(directory: Path, size: int, rows: int) -> bool:
-    """Say whether both files have at least this many rows; files cut short have lost pixels."""
-    return all(
-        (directory / name).exists() and (directory / name).stat().st_size >= _file_size(rows, shape)
-        for name, shape in _shapes(size).items()
-    )
+def is_finished(directory: Path, size: int, rows: int) -> bool:
+    """Say whether both files have the header of this many rows, and the rows: one cut short lost pixels."""
+    for name, shape in _shapes(size).items():
+        path, header = directory / name, _header(rows, shape)
+        if not path.is_file() or path.stat().st_size < _file_size(rows, shape):
+            return False
+        with path.open("rb") as file:
+            if file.read(len(header)) != header:
+                return False
+    return True
 
 
 def count_intact(directory: Path, size: int, digests: Iterable[str]) -> int:
@@ -106,7 +110,7 @@ def count_intact(directory: Path, size: int, digests: Iterable[str]) -> int:
         digests: What `RowWriter.append` returned for each row.
     """
     count = 0
-    if not has_rows(directory, size, 0):
+    if not all((directory / name).is_file() for name in _shapes(size)):
         return count
     with ExitStack() as stack:
         files = []

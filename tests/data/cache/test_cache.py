@@ -112,7 +112,7 @@ class TestReuse:
         prepare(relative, SIZE, tmp_path / "cache")
         assert len(decoded) == 7
 
-    @pytest.mark.parametrize("damage", ["torn", "no entries", "wrong entries", "other pixels"])
+    @pytest.mark.parametrize("damage", ["torn", "no entries", "wrong entries", "no area", "other pixels"])
     def test_damaged_index_is_built_anew(self, tmp_path, pairs, decoded, damage):
         prepare(pairs, SIZE, tmp_path / "cache")
         path = find(tmp_path / "cache", "index.json")
@@ -121,6 +121,8 @@ class TestReuse:
             del index["entries"]
         elif damage == "wrong entries":
             index["entries"][0] = {"identifier": "p0", "height": "high"}
+        elif damage == "no area":
+            index["entries"][0]["area"][2] = 0
         else:
             index["entries"][0]["digest"] = "0"
         path.write_text("{" if damage == "torn" else json.dumps(index))
@@ -135,6 +137,31 @@ class TestReuse:
         with find(tmp_path / "cache", name).open("r+b") as file:
             file.truncate(500)
         np.testing.assert_array_equal(prepare(pairs, SIZE, tmp_path / "cache").images, expected)
+
+    @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
+    @pytest.mark.parametrize("header", [b"\0" * 8, b"\x93NUMPY\1\0v\0{'descr': '|O', "])
+    def test_damaged_headers_are_built_anew(self, tmp_path, pairs, name, header):
+        expected = prepare(pairs, SIZE, tmp_path / "cache")
+        images, masks = np.array(expected.images), np.array(expected.masks)
+        with find(tmp_path / "cache", name).open("r+b") as file:
+            file.write(header)
+        cache = prepare(pairs, SIZE, tmp_path / "cache")
+        np.testing.assert_array_equal(cache.images, images)
+        np.testing.assert_array_equal(cache.masks, masks)
+
+    def test_a_finished_cache_may_be_read_only(self, tmp_path, pairs, monkeypatch):
+        expected = prepare(pairs, SIZE, tmp_path / "cache")
+
+        def refused(*_, **__):
+            raise PermissionError("read-only")
+
+        # Not by its mode, which the tests' user may be free to pass over.
+        for name in ("FileLock", "build"):
+            monkeypatch.setattr(module, name, refused)
+        monkeypatch.setattr(Path, "mkdir", refused)
+        assert prepare(pairs, SIZE, tmp_path / "cache") == expected
+        with pytest.raises(DataError, match="cannot hold the cache"):
+            prepare(pairs[1:], SIZE, tmp_path / "cache")
 
     @pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
     def test_changed_pixels_are_found_on_request(self, tmp_path, pairs, decoded, name):
@@ -212,3 +239,9 @@ def test_folders_tell_data_sets_and_sizes_apart(tmp_path, monkeypatch):
     assert len(folders) == 4
     assert directory_for(tmp_path / "ph2", 8, Path("mine")).parent == Path("mine")
     assert all(folder.parent == tmp_path / "xdg" / "dermseg" / "data" for folder in folders)
+
+
+def test_a_data_folder_may_have_the_longest_of_names(tmp_path):
+    pairs = make_pairs(tmp_path / ("\u0635" * 127), 2)
+    cache = prepare(pairs, SIZE, directory_for(pairs[0].image.parent, SIZE, tmp_path / "caches"))
+    assert len(cache.identifiers) == 2

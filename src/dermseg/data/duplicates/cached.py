@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +68,21 @@ def _read(path: Path, count: int) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("version", "thumbnails", "pairs", "correlations")}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except Exception:
+        # Zip and npy readers meet damage with any exception; what is lost is computed again.
         return None
-    fits = arrays["version"] == VERSION and arrays["thumbnails"].shape == (count, SIDE, SIDE)
-    return arrays if fits else None
+    return arrays if _fit(arrays, count) else None
+
+
+def _fit(arrays: Arrays, count: int) -> bool:
+    """Say whether arrays are those of `_computed`, for so many images."""
+    rows = arrays["pairs"].shape[:1]
+    wanted = {
+        "version": ("i", ()),
+        "thumbnails": ("u", (count, SIDE, SIDE)),
+        "pairs": ("i", (*rows, 2)),
+        "correlations": ("f", rows),
+    }
+    if {name: (array.dtype.kind, array.shape) for name, array in arrays.items()} != wanted:
+        return False
+    return arrays["version"] == VERSION and bool(np.isin(arrays["pairs"], np.arange(count)).all())
