@@ -21,7 +21,7 @@ def test_names_of_files_that_are_not_utf_8_are_kept(tmp_path: Path):
     assert read_json(tmp_path / "result.json") == value
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 10**5], ids=len)
 def test_what_is_no_json_object_reads_as_none(tmp_path: Path, content: bytes):
     (tmp_path / "result.json").write_bytes(content)
     assert read_json(tmp_path / "result.json") is None

@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None if there is no file, or it holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
