@@ -22,7 +22,7 @@ def has_colour(picture, colour):
     return (np.abs(picture.astype(int) - colour).max(axis=2) < 60).any()
 
 
-@pytest.mark.parametrize("side", [16, 64, 512, 2000])
+@pytest.mark.parametrize("side", [16, 64, 1000])
 def test_outline_is_on_the_border_and_nowhere_else(side):
     image = np.full((side, side, 3), 120, np.uint8)
     mask = square(side, side // 4, 3 * side // 4)
@@ -43,8 +43,8 @@ def test_line_grows_with_the_image():
         drawn = draw_outline(np.zeros((side, side, 3), np.uint8), square(side, side // 4, side // 2))
         return drawn[3 * side // 8, :, 2].mean() / 255
 
-    assert share(3000) == pytest.approx(share(900), rel=0.35)
-    assert share(3000) == pytest.approx(share(6000), rel=0.2)
+    assert share(1500) == pytest.approx(share(800), rel=0.35)
+    assert share(1500) == pytest.approx(share(3000), rel=0.2)
 
 
 @pytest.mark.parametrize("mask", [np.ones((1, 1), bool), np.ones((40, 30), bool), np.eye(25, dtype=bool)])
@@ -73,8 +73,13 @@ def test_thumbnails_keep_their_shape_and_all_outlines():
 @pytest.mark.parametrize("count", [1, 5])
 def test_sheet_holds_every_tile(tmp_path, count):
     colours = [(255 * (k & 1), 255 * (k >> 1 & 1), 255 * (k >> 2 & 1)) for k in range(count)]
-    tiles = [Tile(np.full((30, 40, 3), colour, np.uint8), f"$ {k}_شامة") for k, colour in enumerate(colours)]
-    contact_sheet(tiles, tmp_path / "s.png", title="all", legend=[("target", TARGET_COLOUR)])
+    # A name may be in any script, look like markup, or be no text at all.
+    names = ["$ _شامة", "\udcff\udcfe.jpg", "two\nlines", "$\\frac{1}$", "[b]"]
+    tiles = [
+        Tile(np.full((30, 40, 3), colour, np.uint8), name)
+        for colour, name in zip(colours, names[:count], strict=True)
+    ]
+    contact_sheet(tiles, tmp_path / "s.png", title="all \udcff", legend=[("target", TARGET_COLOUR)])
     sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
     for colour in colours:
         assert (sheet == colour).all(axis=2).mean() > 0.02

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 
 from dermseg.evaluation.metrics import border, bounding_box
 from dermseg.files import replacing
+from dermseg.inference.paths import printable
 
 PREDICTION_COLOUR = (0, 229, 255)
 """Cyan: neither skin nor pigment has it, and it keeps its contrast for colour-blind eyes."""
@@ -34,6 +35,7 @@ class Tile:
     picture: NDArray[np.uint8]
     """RGB picture (height, width, 3), uint8."""
     title: str
+    """What is written above it: the name of a file, say, which may be no text."""
 
 
 def draw_outline(
@@ -103,7 +105,7 @@ def contact_sheet(
     """Write a sheet of pictures with their titles as PNG.
 
     Args:
-        tiles: Pictures, row by row.
+        tiles: Pictures, row by row; at least one.
         path: Destination.
         title: Heading of the sheet.
         legend: What the colours of the outlines mean.
@@ -125,9 +127,9 @@ def contact_sheet(
         axis.set_axis_off()
     for axis, tile in zip(axes.flat, tiles, strict=False):
         axis.imshow(tile.picture)
-        axis.set_title(tile.title, fontsize=9, parse_math=False)
+        axis.set_title(printable(tile.title), fontsize=9, parse_math=False)
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        figure.suptitle(printable(title), fontsize=12, fontweight="bold", parse_math=False)
     if legend:
         lines = [Line2D([], [], color=_hexadecimal(colour), linewidth=3) for _, colour in legend]
         figure.legend(

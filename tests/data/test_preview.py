@@ -25,7 +25,9 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def test_a_sheet_is_written(data, tmp_path):
+def test_a_sheet_is_written(data, tmp_path, monkeypatch):
+    # Drawing takes most of the time.
+    monkeypatch.setattr("dermseg.data.preview.VIEWS", 2)
     assert preview(data, tmp_path / "new" / "sheet.png", size=32, rows=1) == []
     with Image.open(tmp_path / "new" / "sheet.png") as sheet:
         assert sheet.info["Software"] == MADE_BY
@@ -69,8 +71,11 @@ def test_files_that_cannot_be_read_are_reported_and_replaced(data, tmp_path, she
     ("out", "options", "message"),
     [
         ("sheet.jpg", {}, r"must end in \.png"),
-        ("sheet.png", {"rows": 0}, "rows=0 must be at least 1"),
-        ("sheet.png", {"size": 8}, "size=8"),
+        ("sheet.png", {"rows": 0}, "rows=0 must be from 1 to 100"),
+        ("sheet.png", {"rows": 10**9}, "rows=1000000000 must be"),
+        ("sheet.png", {"size": 8}, "size=8 must be from 16 to 2048"),
+        ("sheet.png", {"size": 10**9}, "size=1000000000 must be"),
+        ("sheet.png", {"preset": "wild"}, "no preset 'wild'"),
         ("sheet.png", {"seed": -1}, "seed=-1"),
     ],
 )

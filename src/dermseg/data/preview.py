@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dermseg.data.augment import PRESETS, Augmentation, augment
+from dermseg.data.augment import Augmentation, augment, create_augmentation
 from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
 from dermseg.data.pairs import Pair, Problem, reason_of, size_mismatch
 from dermseg.data.readers import read_collection
@@ -17,8 +17,10 @@ from dermseg.figures import TARGET_COLOUR, Tile, contact_sheet, draw_outline
 
 VIEWS = 6
 """Views of each image, beside the image itself."""
-SMALLEST = 16
-"""Side, in pixels, below which there is nothing to see."""
+SIZES = range(16, 2049)
+"""Sides in pixels: below there is nothing to see, beyond nothing more to see."""
+ROWS = range(1, 101)
+"""Numbers of rows; taller sheets are beyond what programs show."""
 
 Picture = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 """Image (size, size, 3) and mask (size, size)."""
@@ -51,15 +53,17 @@ def preview(
         The files that could not be decoded; other images took their rows. What is no pair is left to `check`.
 
     Raises:
-        ConfigError: An argument is outside its range.
+        ConfigError: An argument is outside its range, or there is no such preset.
         DataError: No image can be shown.
     """
     if out.suffix.lower() != ".png":
         raise ConfigError(f"out: {out} must end in .png, since the sheet is a PNG file")
-    if rows < 1 or size < SMALLEST or seed < 0:
-        raise ConfigError(
-            f"rows={rows} must be at least 1, size={size} at least {SMALLEST} and seed={seed} at least 0"
-        )
+    for name, value, allowed in (("rows", rows, ROWS), ("size", size, SIZES)):
+        if value not in allowed:
+            raise ConfigError(f"{name}={value} must be from {allowed[0]} to {allowed[-1]}")
+    if seed < 0:
+        raise ConfigError(f"seed={seed} must be at least 0")
+    augmentation = create_augmentation({"preset": preset})
     collection = read_collection(path, layout, masks)
     order = np.random.default_rng(seed).permutation(len(collection.pairs))
     problems: list[Problem] = []
@@ -67,7 +71,7 @@ def preview(
     generator = torch.Generator().manual_seed(seed)
     tiles: list[Tile] = []
     for identifier, picture in islice(readable, rows):
-        views = _views(picture, generator, PRESETS[preset])
+        views = _views(picture, generator, augmentation)
         titles = [identifier, *(f"view {number}" for number in range(1, VIEWS + 1))]
         tiles += [_tile(*view, title) for view, title in zip([picture, *views], titles, strict=True)]
     if not tiles:
