@@ -1,5 +1,6 @@
 """What is there is told from what is missing and what is wrong."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,14 @@ class TestFaults:
     def test_a_broken_record_is_no_proof(self, there, record):
         (there / ".dermseg" / f"{PART}.json").write_text(record, "utf-8")
         assert states(there)[PART] in ("unsure", "wrong")
+
+    @pytest.mark.parametrize("name", ["nul\0", "/dev/zero"])
+    def test_a_record_of_what_can_be_no_file(self, there, name):
+        path = there / ".dermseg" / f"{PART}.json"
+        record = json.loads(path.read_text("utf-8"))
+        record["files"][name] = [0, 0]
+        path.write_text(json.dumps(record), "utf-8")
+        assert states(there)[PART] == "wrong"
 
     @pytest.mark.usefixtures("known")
     @pytest.mark.parametrize("change", [lambda old: old + b"x", lambda old: bytes(len(old))])

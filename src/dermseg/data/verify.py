@@ -21,7 +21,7 @@ State = Literal["good", "unsure", "missing", "wrong"]
 """`unsure`: nothing contradicts the file, and nothing public vouches for its content either."""
 
 Report = Callable[[str, int, int], None]
-"""Is told which file is being read, how many bytes of it are done, and of how many."""
+"""Is told what is being read, how many of its bytes (of a folder: files) are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,15 @@ def _folder(file: RemoteFile, folder: Path, record: Path, report: Report) -> Fin
 def _is_as_recorded(path: Path, facts: object) -> bool:
     """Say whether a file has the size and CRC-32 of the archive it came from."""
     try:
-        size, checksum = path.stat().st_size, 0
-        if not isinstance(facts, list) or size != facts[0]:
+        # The record came with the folder: it may name a device, which never ends.
+        if not isinstance(facts, list) or not path.is_file() or path.stat().st_size != facts[0]:
             return False
+        checksum = 0
         with path.open("rb") as file:
             while piece := file.read(PIECE):
                 checksum = zlib.crc32(piece, checksum)
-    except (OSError, IndexError):
+    except (OSError, ValueError, IndexError):
+        # No such file, a name that can be none, or no facts.
         return False
     return facts[1:] == [checksum]
 

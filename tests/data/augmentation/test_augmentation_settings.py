@@ -25,6 +25,8 @@ from dermseg.errors import ConfigError
         ("hair", True),
         ("hair", "0.5"),
         ("noise_sigma", float("nan")),
+        ("noise_sigma", float("inf")),
+        ("noise_sigma", 10**400),
         ("hair_count", 2.5),
         ("hair_count", 0),
         ("jpeg_quality", 100),
@@ -49,6 +51,8 @@ def test_unknown_names_are_answered_with_the_known_ones():
         create_augmentation({"twist": 1.0})
     with pytest.raises(ConfigError, match="augmentation: no preset 'wild'; choose default, strong, none"):
         create_augmentation({"preset": "wild"})
+    with pytest.raises(ConfigError, match=r"no preset \['strong'\]"):
+        create_augmentation({"preset": ["strong"]})
 
 
 def test_strong_is_nowhere_weaker_than_default_and_none_is_nothing():

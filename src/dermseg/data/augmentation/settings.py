@@ -1,6 +1,5 @@
 """How far, and how often, the images of a training are changed."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -109,7 +108,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
 
 def _check(name: str, value: object, low: float, high: float, *, whole: bool) -> None:
     number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and low <= value <= high):  # type: ignore[arg-type,operator]
+    if not (number and low <= value <= high):  # type: ignore[operator]
         kind = "a whole number" if whole else "a number"
         raise ConfigError(f"augmentation: {name} is {value!r}; it must be {kind} from {low:g} to {high:g}")
 
@@ -185,7 +184,8 @@ def create_augmentation(values: Mapping[str, Any]) -> Augmentation:
     """
     changes = dict(values)
     preset = changes.pop("preset", "default")
-    if preset not in PRESETS:
+    # A configuration may hold anything there, also what no dictionary can be asked for.
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(f"augmentation: no preset {preset!r}; choose {', '.join(PRESETS)}")
     known = {field.name for field in fields(Augmentation)}
     unknown = [name for name in changes if name not in known]

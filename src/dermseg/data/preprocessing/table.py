@@ -22,7 +22,8 @@ def check_steps(steps: Sequence[str]) -> list[str]:
         ConfigError: One of them is unknown.
     """
     for step in steps:
-        if step not in PREPROCESSING:
+        # A weight file may name anything, also what no dictionary can be asked for.
+        if not isinstance(step, str) or step not in PREPROCESSING:
             raise ConfigError(f"preprocessing: no step {step!r}; choose from {', '.join(PREPROCESSING)}")
     return [*steps]
 
