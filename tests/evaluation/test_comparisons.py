@@ -62,6 +62,7 @@ def test_holm_of_known_values():
     assert holm([]).size == 0
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.2))
 def test_holm_rejects_what_its_step_down_procedure_rejects(p_values, alpha):
     rejected = []

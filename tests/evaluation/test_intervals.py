@@ -99,7 +99,7 @@ def test_clusters_are_drawn_whole(statistic):
 def test_clusters_of_one_are_scipy(statistic):
     values = np.random.default_rng(7).beta(8, 1, 40)
     clusters = [f"lesion {number}" for number in range(40)]
-    found = bca_interval(values, statistic, clusters, level=0.9, resamples=800, seed=2)
+    found = bca_interval(values, statistic, clusters, confidence=0.9, resamples=800, seed=2)
     wanted = bootstrap(
         (values,),
         statistic,
@@ -109,7 +109,7 @@ def test_clusters_of_one_are_scipy(statistic):
         rng=np.random.default_rng(2),
     ).confidence_interval
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-    assert found == bca_interval(values, statistic, level=0.9, resamples=800, seed=2)
+    assert found == bca_interval(values, statistic, confidence=0.9, resamples=800, seed=2)
 
 
 def test_images_of_unknown_lesions_stand_alone():
@@ -144,7 +144,7 @@ def test_every_image_needs_one_label(clusters):
         bca_interval([0.1, 0.2], clusters=clusters)
 
 
-@pytest.mark.parametrize("settings", [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}])
+@pytest.mark.parametrize("settings", [{"confidence": 1.0}, {"confidence": 0.0}, {"resamples": 0}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match="must be between"):
         bca_interval([0.1, 0.2], **settings)

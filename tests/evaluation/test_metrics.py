@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermseg.errors import DataError
-from dermseg.evaluation.metrics import hausdorff95, pool, score, surface_scores
+from dermseg.evaluation.metrics import pool, score, surface_scores
 from evaluation.test_surface import mask_pairs
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(mask_pairs())
 def test_scores_follow_their_definitions(masks):
     prediction, target = masks
@@ -28,7 +28,6 @@ def test_scores_follow_their_definitions(masks):
     assert found.failure == (found.iou < 0.65)
     surface = surface_scores(prediction, target)
     assert (found.hd95, found.assd, found.nsd) == (surface.hd95, surface.assd, surface.nsd)
-    assert found.hd95 == hausdorff95(prediction, target)
 
 
 EMPTY, FULL = np.zeros((3, 4), bool), np.ones((3, 4), bool)
@@ -58,6 +57,7 @@ def test_threshold_jaccard_and_failure_count_from_the_threshold_on():
         assert (found.threshold_jaccard, found.failure) == (wanted, failure)
 
 
+@settings(max_examples=30)
 @given(st.lists(mask_pairs(), min_size=1, max_size=4))
 def test_pooled_scores_are_those_of_one_large_image(masks):
     predictions, targets = zip(*masks, strict=True)

@@ -91,6 +91,7 @@ def test_distances_come_row_by_row(dense, masks):
             assert found == pytest.approx(wanted)
 
 
+@settings(max_examples=40)
 @given(mask_pairs())
 def test_scores_are_symmetric_and_do_not_depend_on_where_the_lesion_is(masks):
     a, b = masks
@@ -103,6 +104,7 @@ def test_scores_are_symmetric_and_do_not_depend_on_where_the_lesion_is(masks):
         assert (moved.hd95, moved.assd, moved.nsd) == pytest.approx((found.hd95, found.assd, found.nsd))
 
 
+@settings(max_examples=40)
 @given(mask_pairs())
 def test_border_is_by_definition_and_leaves_the_mask_alone(masks):
     mask = masks[0]
@@ -111,6 +113,7 @@ def test_border_is_by_definition_and_leaves_the_mask_alone(masks):
     assert np.array_equal(mask, before)
 
 
+@settings(max_examples=40)
 @given(mask_pairs())
 def test_the_bounding_box_is_the_smallest_that_holds_the_mask(masks):
     mask = masks[0]

@@ -68,10 +68,9 @@ def evaluate(
             learned from these images: by name, by picture, or by lesion or patient.
         CheckpointError: The weights cannot be loaded.
     """
-    if (weights is None) == (predictions is None):
-        raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
     if part not in SIDES:
         raise ConfigError(f"part={part!r} is no side of a split; choose {', '.join(SIDES)}.")
+    source = _source(weights, predictions, device)
     collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
     chosen = None if split is None else load_split(split)
     pairs, problems = _select(collection, chosen, part, Path(data))
@@ -82,10 +81,8 @@ def evaluate(
         "split": chosen
         and {"name": chosen.name, "part": part, "sha256": chosen.checksum, **chosen.reservations},
     }
-    source: MaskSource
     progress = Console(stderr=True, quiet=quiet)
-    if weights is not None:
-        source = NetworkSource(Path(weights), device)
+    if isinstance(source, NetworkSource):
         provenance |= check_leaks(
             source.learned_from,
             pairs,
@@ -96,23 +93,11 @@ def evaluate(
             allow_leak=allow_leak,
             progress=progress,
         )
-    else:
-        source = FolderSource(Path(str(predictions)))
     provenance.update(source.provenance)
 
     refuse_other_report(Path(out), provenance)
     require_writable(Path(out))
-    images: list[ScoredImage] = []
-    calibration: Calibration | None = None
-    for pair in track(pairs, "Scoring", console=progress):
-        try:
-            image, counts = _score(pair, source)
-        except DataError as error:
-            problems.append(Problem(pair.image, reason_of(error, pair.image)))
-            continue
-        images.append(image)
-        if counts is not None:
-            calibration = counts if calibration is None else calibration + counts
+    images, calibration = _score_all(pairs, source, problems, progress)
     if not images:
         raise DataError(f"None of the {len(pairs):,} pairs of {data} could be scored. {_first(problems)}")
     evaluation = Evaluation(
@@ -121,6 +106,14 @@ def evaluate(
     write_report(evaluation, source)
     print_report(evaluation, Console(quiet=quiet))
     return evaluation
+
+
+def _source(weights: str | Path | None, predictions: str | Path | None, device: str) -> MaskSource:
+    if weights is not None and predictions is None:
+        return NetworkSource(Path(weights), device)
+    if predictions is not None and weights is None:
+        return FolderSource(Path(predictions))
+    raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
 
 
 def _select(
@@ -148,6 +141,24 @@ def _select(
     unnamed = missing - {identifier_of(problem.path, MASK_ENDINGS) for problem in named}
     reason = f"is in split {split.name} but not in the data"
     return pairs, named + [Problem(Path(identifier), reason) for identifier in sorted(unnamed)]
+
+
+def _score_all(
+    pairs: Sequence[Pair], source: MaskSource, problems: list[Problem], progress: Console
+) -> tuple[list[ScoredImage], Calibration | None]:
+    """Score pairs one after the other; those that cannot be scored become problems."""
+    images: list[ScoredImage] = []
+    calibration: Calibration | None = None
+    for pair in track(pairs, "Scoring", console=progress):
+        try:
+            image, counts = _score(pair, source)
+        except DataError as error:
+            problems.append(Problem(pair.image, reason_of(error, pair.image)))
+            continue
+        images.append(image)
+        if counts is not None:
+            calibration = counts if calibration is None else calibration + counts
+    return images, calibration
 
 
 def _score(pair: Pair, source: MaskSource) -> tuple[ScoredImage, Calibration | None]:

@@ -45,7 +45,9 @@ def refuse_other_report(out: Path, provenance: Mapping[str, Any]) -> None:
         return
     earlier = read_json(path)
     compared = ("data", "split", "model", "predictions")
-    if earlier is None or any(earlier.get(key) != provenance.get(key) for key in compared):
+    if earlier is None:
+        raise ConfigError(f"{path} is damaged or none of ours; choose another folder with --out.")
+    if any(earlier.get(key) != provenance.get(key) for key in compared):
         raise ConfigError(
             f"{out} holds the results of something else (see its summary.json); "
             "choose another folder with --out."
@@ -164,7 +166,7 @@ def _sheet(
                     (source.predict(image.pair).mask, PREDICTION_COLOUR),
                 ],
             ),
-            f"{printable(image.pair.identifier)}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
+            f"{image.pair.identifier}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
         )
         for image in images
     ]

@@ -13,7 +13,6 @@ from dermseg.evaluation.metrics.surface import (
     border,
     border_distances,
     bounding_box,
-    hausdorff95,
     surface_scores,
 )
 
@@ -26,7 +25,6 @@ __all__ = [
     "border",
     "border_distances",
     "bounding_box",
-    "hausdorff95",
     "pool",
     "score",
     "surface_scores",

@@ -70,16 +70,6 @@ def surface_scores(
     )
 
 
-def hausdorff95(prediction: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
-    """Measure the 95th-percentile Hausdorff distance in pixels between two masks; see `SurfaceScores`.
-
-    Args:
-        prediction: Predicted mask (height, width), bool.
-        target: True mask of the same shape, bool.
-    """
-    return surface_scores(prediction, target).hd95
-
-
 def border_distances(
     prediction: NDArray[np.bool_], target: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

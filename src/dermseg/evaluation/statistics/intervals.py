@@ -46,9 +46,10 @@ def mean_interval(
 
     Raises:
         DataError: There is no value, or one is not finite.
+        ConfigError: As `bca_interval`.
     """
     data = finite(values, "Scores")
-    ends = bca_interval(data, level=confidence, resamples=resamples, seed=seed)
+    ends = bca_interval(data, confidence=confidence, resamples=resamples, seed=seed)
     # The mean of equal values is one of them; added up, it would be off by a rounding.
     mean = float(data[0]) if np.ptp(data) == 0 else float(data.mean())
     return MeanInterval(ends.low, ends.high, ends.confidence, ends.method, mean)
@@ -58,7 +59,7 @@ def bca_interval(
     values: ArrayLike,
     statistic: Callable[..., Any] = np.mean,
     clusters: Iterable[Hashable] | NDArray[Any] | None = None,
-    level: float = 0.95,
+    confidence: float = 0.95,
     resamples: int = 9999,
     seed: int = 0,
 ) -> Interval:
@@ -73,30 +74,32 @@ def bca_interval(
         values: One finite score per image.
         statistic: Makes one number of a one-dimensional array of scores.
         clusters: The lesion of each image; see `dermseg.evaluation.statistics.values.cluster_codes`.
-        level: Share of such intervals that hold the true value.
+        confidence: Share of such intervals that hold the true value.
         resamples: Bootstrap samples drawn.
         seed: The same seed and values give the same interval.
 
     Raises:
         DataError: There is no value, one is not finite, or the labels are more or fewer than the values.
-        ConfigError: `level` is not between 0 and 1, or `resamples` is below 1.
+        ConfigError: `confidence` is not between 0 and 1, or `resamples` is below 1.
     """
-    if not 0 < level < 1 or resamples < 1:
-        raise ConfigError(f"level={level} must be between 0 and 1 and resamples={resamples} at least 1.")
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ConfigError(
+            f"confidence={confidence} must be between 0 and 1 and resamples={resamples} at least 1."
+        )
     data = finite(values, "Scores")
     codes = cluster_codes(clusters, data.size)
     count = int(codes.max()) + 1
     if count == 1:
-        return Interval(None, None, level, "single value")
+        return Interval(None, None, confidence, "single value")
     if np.ptp(data) == 0:
         point = float(data[0]) if statistic is np.mean else float(statistic(data))
-        return Interval(point, point, level, "constant")
+        return Interval(point, point, confidence, "constant")
     of_drawn = _mean_of_drawn(data, codes) if statistic is np.mean else _of_drawn(data, codes, statistic)
     methods: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
     for method in methods:
-        low, high = _ends(of_drawn, count, method, level, resamples, seed)
+        low, high = _ends(of_drawn, count, method, confidence, resamples, seed)
         if np.isfinite([low, high]).all():
-            return Interval(low, high, level, method)
+            return Interval(low, high, confidence, method)
     raise DataError("The statistic is not finite for resampled scores, so that it has no interval.")
 
 
@@ -126,7 +129,7 @@ def _ends(
     of_drawn: Callable[..., Any],
     count: int,
     method: Literal["BCa", "percentile"],
-    level: float,
+    confidence: float,
     resamples: int,
     seed: int,
 ) -> tuple[float, float]:
@@ -138,7 +141,7 @@ def _ends(
             of_drawn,
             n_resamples=resamples,
             batch=max(1, BATCH_VALUES // count),
-            confidence_level=level,
+            confidence_level=confidence,
             method=method,
             rng=np.random.default_rng(seed),
         ).confidence_interval
