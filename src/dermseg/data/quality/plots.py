@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dermseg.data.quality.examination import Examination
 from dermseg.data.quality.suspicions import LIGHTER, LOW_CONTRAST
@@ -82,4 +83,6 @@ def _axes(horizontal: str, vertical: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set(xlabel=horizontal, ylabel=vertical)
     axes.spines[["top", "right"]].set_visible(False)
+    # There is no half of an image, nor of a pixel.
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes

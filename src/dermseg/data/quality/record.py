@@ -9,7 +9,7 @@ import numpy as np
 
 from dermseg import __version__
 from dermseg.data.quality.examination import Examination
-from dermseg.data.quality.measures import COLOUR_SIDE, STRIP, Measures
+from dermseg.data.quality.measures import COLOUR_SIDE, STRIP
 from dermseg.data.quality.suspicions import FULL, LIGHTER, LOW_CONTRAST
 from dermseg.files import write_json
 
@@ -66,7 +66,7 @@ def record(examination: Examination, folder: str) -> dict[str, Any]:
             "low_contrast_below": LOW_CONTRAST,
             "full_above": FULL,
         },
-        "pairs": [_pair(pair) for pair in examination.measures],
+        "pairs": [asdict(pair) for pair in examination.measures],
     }
 
 
@@ -75,8 +75,3 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     if not values:
         return {}
     return {str(level): float(np.quantile(values, level)) for level in _QUANTILES}
-
-
-def _pair(pair: Measures) -> dict[str, Any]:
-    # The lists of a dataclass stay tuples, which JSON writes as lists.
-    return asdict(pair)

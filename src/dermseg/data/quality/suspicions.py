@@ -114,7 +114,7 @@ SUSPICIONS = (
         "Masks with holes",
         "Skin inside the lesion. Challenges expect none; holes of a few pixels come from annotation tools.",
         _with_holes,
-        lambda pair: f"{pair.holes:,} holes, {pair.hole_share:.1%} of the lesion",
+        lambda pair: f"{pair.holes:,} hole{'s' * (pair.holes > 1)}, {pair.hole_share:.1%} of the lesion",
     ),
 )
 """Everything that is looked for, in the order of the page."""
