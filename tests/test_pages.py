@@ -1,6 +1,7 @@
 """Parts of pages: nothing that a name holds becomes markup, and drawings live with the page's colours."""
 
 import re
+from functools import cache
 
 import pytest
 from matplotlib.figure import Figure
@@ -29,7 +30,13 @@ def test_tables_escape_their_cells_and_set_numbers_right():
     assert '<th class="number">n&lt;</th>' in written
 
 
-def drawing():
+@cache
+def drawn(name: str) -> str:
+    """Drawn once for all tests: it takes a while."""
+    return plot(drawing(), name, 'a "drawing"')
+
+
+def drawing() -> Figure:
     figure = Figure()
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#ff0000", marker="o")
@@ -38,7 +45,7 @@ def drawing():
 
 
 def test_black_takes_the_colour_of_the_page_and_other_colours_stay():
-    written = plot(drawing(), "one", 'a "drawing"')
+    written = drawn("one")
     assert "#000000" not in written
     assert "currentColor" in written
     assert "#ff0000" in written
@@ -49,10 +56,10 @@ def test_black_takes_the_colour_of_the_page_and_other_colours_stay():
 
 
 def test_names_inside_two_drawings_do_not_meet():
-    found = [set(re.findall(r'\sid="([^"]+)"', plot(drawing(), name, ""))) for name in ("one", "two")]
+    found = [set(re.findall(r'\sid="([^"]+)"', drawn(name))) for name in ("one", "two")]
     assert found[0]
     assert not found[0] & found[1]
 
 
 def test_the_same_drawing_is_the_same_text():
-    assert plot(drawing(), "one", "") == plot(drawing(), "one", "")
+    assert plot(drawing(), "one", 'a "drawing"') == drawn("one")
