@@ -28,7 +28,13 @@ from rich.progress import track
 from rich.table import Table
 
 from dermseg.data.cache import directory_for, prepare
-from dermseg.data.duplicates import References, fingerprint, near_duplicates, near_duplicates_between
+from dermseg.data.duplicates import (
+    COMPARED_SIZE,
+    References,
+    fingerprint,
+    near_duplicates,
+    near_duplicates_between,
+)
 from dermseg.data.groups import published_groups
 from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import draw_lesion
@@ -36,7 +42,6 @@ from dermseg.figures import Tile, contact_sheet
 from dermseg.files import replacing
 from machine import describe_machine
 
-SIZE = 256
 Picture = NDArray[np.uint8]
 
 
@@ -132,7 +137,8 @@ def row(images: str, case: str, found: int, of: int, alarms: object, seconds: fl
 
 def real(folder: Path) -> dict[str, Picture]:
     """Read the images of a data set at 256 px, by identifier."""
-    cache = prepare(read_collection(folder).pairs, SIZE, directory_for(folder, SIZE), progress=True)
+    directory = directory_for(folder, COMPARED_SIZE)
+    cache = prepare(read_collection(folder).pairs, COMPARED_SIZE, directory, progress=True)
     return {name: np.ascontiguousarray(cache.images[i]) for i, name in enumerate(cache.identifiers)}
 
 
@@ -153,7 +159,7 @@ def main() -> None:
     sets = {folder.name: real(folder) for folder in (arguments.isic, arguments.ph2) if folder}
     if arguments.drawn:
         sets["synthetic"] = {
-            f"{seed:05d}": draw_lesion(SIZE, np.random.default_rng([2018, seed]))[0]
+            f"{seed:05d}": draw_lesion(COMPARED_SIZE, np.random.default_rng([2018, seed]))[0]
             for seed in track(range(arguments.drawn), "Drawing")
         }
     rows: list[dict[str, str]] = []
@@ -166,7 +172,7 @@ def main() -> None:
             tiles.append(Tile(both, f"{one.first}\n{one.second} {one.correlation:.2f}"))
     if arguments.show and tiles:
         contact_sheet(tiles, arguments.show, title="Pairs found that are not on the list", legend=[])
-    provenance = {"machine": describe_machine(), "command": shlex.join(sys.argv)}
+    provenance = {"machine": describe_machine(), "command": shlex.join(["python", *sys.argv])}
     table = Table(*rows[0])
     for entry in rows:
         table.add_row(*entry.values())

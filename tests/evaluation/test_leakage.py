@@ -10,6 +10,7 @@ from PIL import Image
 from dermseg.data.duplicates import fingerprint
 from dermseg.data.duplicates.note import write_note
 from dermseg.data.images import read_image
+from dermseg.data.preprocessing.table import preprocess
 from dermseg.data.splits import Split, save_split
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
@@ -20,13 +21,14 @@ from inference.fakes import save_dark_model
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    """Leave out the sheets, which take most of an evaluation's time."""
+    """Leave out the pictures, which take most of an evaluation's time."""
     monkeypatch.setattr(report, "contact_sheet", lambda *_, **__: None)
+    monkeypatch.setattr(report, "draw_reliability", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    return synthetic_collection(tmp_path_factory.mktemp("drawn"), 8, 128, 0)
+    return synthetic_collection(tmp_path_factory.mktemp("drawn"), 8, 96, 0)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def data(drawn, tmp_path):
 def weights_of(drawn, tmp_path, monkeypatch):
     """Return a function that saves a network trained on the first four pairs and on others."""
 
-    def save(*, names=(), geometry="squash", pictures=True, validation=0, **changed):
+    def save(*, names=(), geometry="squash", steps=(), pictures=True, validation=0, **changed):
         images = {pair.identifier: read_image(pair.image) for pair in drawn.pairs[:4]}
         images |= changed | {name: read_image(drawn.pairs[0].image) for name in names}
         identifiers = sorted(images)
@@ -52,8 +54,8 @@ def weights_of(drawn, tmp_path, monkeypatch):
         split = Split("mine", tuple(identifiers[:cut]), tuple(identifiers[cut:]), ())
         notes = {"split": {"train": list(split.train), "validation": list(split.validation), "test": []}}
         if pictures:
-            prints = [fingerprint(name, image) for name, image in images.items()]
-            notes["fingerprints"] = write_note(split, prints, geometry)
+            prints = [fingerprint(name, preprocess(image, steps)) for name, image in images.items()]
+            notes["fingerprints"] = write_note(split, prints, geometry, steps)
         return save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
 
     return save
@@ -79,7 +81,7 @@ def test_names_of_the_archive_are_known_across_data_sets(data, weights_of, tmp_p
 
 def test_copies_under_other_names_are_refused_then_stamped(data, drawn, weights_of, tmp_path, capsys):
     image = read_image(drawn.pairs[5].image)
-    copy = np.asarray(Image.fromarray(np.rot90(image)[4:, 4:]).resize((90, 100)))
+    copy = np.asarray(Image.fromarray(np.rot90(image)[3:, 3:]).resize((90, 100)))
     weights = weights_of(other=copy)
     with pytest.raises(
         DataError,
@@ -106,6 +108,18 @@ def test_of_training_on_middles_the_middle_is_compared(drawn, weights_of, tmp_pa
         evaluate(tmp_path / "wide", weights=weights_of(geometry="crop", middle=middle), out=tmp_path / "crop")
 
 
+def test_what_training_did_to_its_images_is_done_before_they_are_compared(drawn, weights_of, tmp_path):
+    hairy = np.array(read_image(drawn.pairs[5].image))
+    hairy[:, 3::12] = 10
+    for part in ("images", "masks"):
+        (tmp_path / "hairy" / part).mkdir(parents=True)
+    Image.fromarray(hairy).save(tmp_path / "hairy" / "images" / "h.png")
+    shutil.copy(drawn.pairs[5].mask, tmp_path / "hairy" / "masks" / "h.png")
+    weights = weights_of(steps=["hair_removal", "shades_of_grey"], shaven=hairy)
+    with pytest.raises(DataError, match="h and shaven"):
+        evaluate(tmp_path / "hairy", weights=weights, out=tmp_path / "out")
+
+
 def test_scoring_the_validation_side_compares_with_training_alone(data, drawn, weights_of, tmp_path):
     save_split(Split("s", (), ("ISIC_0000001",), ("ISIC_0000002",)), tmp_path / "s.json")
     copies = {f"z{number}": read_image(drawn.pairs[number].image) for number in (5, 6)}
@@ -125,6 +139,14 @@ def test_images_of_one_lesion_are_refused(data, drawn, weights_of, tmp_path, bes
         evaluate(data, weights=weights_of(), groups=None if beside else table, out=tmp_path / "out")
 
 
+def test_pairs_of_one_lesion_that_the_package_knows_are_refused(data, drawn, weights_of, tmp_path):
+    for part in ("images", "masks"):
+        (data / part / "ISIC_0000003.png").rename(data / part / "ISIC_0016003.png")
+    weights = weights_of(pictures=False, ISIC_0012222=read_image(drawn.pairs[0].image))
+    with pytest.raises(DataError, match=r"ISIC_0016003 and ISIC_0012222 \(one lesion, by the list"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+
+
 def test_weights_without_fingerprints_are_scored_and_that_is_said(data, weights_of, tmp_path, capsys):
     evaluate(data, weights=weights_of(pictures=False), out=tmp_path / "out")
     assert summary(tmp_path / "out")["leak_check"] == ["names"]
@@ -132,7 +154,15 @@ def test_weights_without_fingerprints_are_scored_and_that_is_said(data, weights_
 
 
 @pytest.mark.parametrize(
-    "change", [{"hashes": "x"}, {"signs": ""}, {"geometry": "round"}, {"geometry": None}]
+    "change",
+    [
+        {"hashes": "x"},
+        {"signs": ""},
+        {"geometry": "round"},
+        {"geometry": None},
+        {"preprocessing": "hair_removal"},
+        {"preprocessing": [["hair_removal"]]},
+    ],
 )
 def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
     pair = drawn.pairs[0]

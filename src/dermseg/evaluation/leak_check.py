@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from dermseg.data.building import usable_cores
-from dermseg.data.duplicates import Fingerprint, fingerprint
-from dermseg.data.geometry import Geometry, place
-from dermseg.data.groups import find_groups, read_groups
+from dermseg.data.decoding import usable_cores
+from dermseg.data.duplicates import COMPARED_SIZE, Fingerprint, fingerprint
+from dermseg.data.duplicates.note import Note
+from dermseg.data.geometry import place
+from dermseg.data.groups import find_groups, published_groups, read_groups
 from dermseg.data.images import read_resized
 from dermseg.data.pairs import Pair
+from dermseg.data.preprocessing.table import preprocess
 from dermseg.data.splits import Split
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import (
@@ -25,9 +27,6 @@ from dermseg.evaluation.leakage import (
     leaks_by_picture,
     refuse_leaks,
 )
-
-_SIZE = 256
-"""Side, in pixels, at which images are compared."""
 
 
 def check_leaks(
@@ -43,8 +42,8 @@ def check_leaks(
 ) -> dict[str, Any]:
     """Refuse to score a network on images that shaped it, or note for the summary what was let pass.
 
-    Names are compared first, which takes no time; then lesions and patients, where a table names them; then
-    pictures, for which every image is decoded once.
+    Names are compared first, which takes no time; then lesions and patients, where a table or the package's
+    own list names them; then pictures, for which every image is decoded once.
 
     Args:
         learned: The images that shaped the network; None if its weights do not say.
@@ -69,17 +68,18 @@ def check_leaks(
     names = [pair.identifier for pair in pairs]
     everyone = [*names, *learned.names(part)]
     tables = find_groups(data, everyone) + (read_groups(groups, everyone) if groups else [])
+    related = [*published_groups(everyone), *tables]
     compared = ["names", *(["lesions and patients"] if tables else [])]
     known_split = split is not None and split.checksum == learned.split
     leaks = leaks_by_name(learned, names, part)
     if not allow_leak:
         refuse_leaks(leaks, len(pairs))
-    leaks += leaks_by_group(learned, names, tables, part)
-    if learned.pictures is not None:
+    leaks += leaks_by_group(learned, names, related, part)
+    if learned.note.pictures is not None:
         compared.append("pictures")
         named = {leak.identifier for leak in leaks}
         others = [pair for pair in pairs if pair.identifier not in named]
-        leaks += leaks_by_picture(learned, _fingerprints(others, learned.geometry, progress), part)
+        leaks += leaks_by_picture(learned, _fingerprints(others, learned.note, progress), part)
     if not (allow_leak or known_split):
         refuse_leaks(leaks, len(pairs))
     return {
@@ -112,9 +112,9 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _fingerprints(pairs: Sequence[Pair], geometry: Geometry, progress: Console | None) -> list[Fingerprint]:
+def _fingerprints(pairs: Sequence[Pair], note: Note, progress: Console | None) -> list[Fingerprint]:
     with ThreadPoolExecutor(usable_cores()) as pool:
-        found = pool.map(partial(_fingerprint, geometry=geometry), pairs)
+        found = pool.map(partial(_fingerprint, note=note), pairs)
         shown = track(
             found,
             "Looking for training images",
@@ -125,11 +125,12 @@ def _fingerprints(pairs: Sequence[Pair], geometry: Geometry, progress: Console |
         return [one for one in shown if one is not None]
 
 
-def _fingerprint(pair: Pair, geometry: Geometry) -> Fingerprint | None:
+def _fingerprint(pair: Pair, note: Note) -> Fingerprint | None:
     """Take the fingerprint of what training would have seen of an image; None if it cannot be read."""
     try:
-        square, (height, width) = read_resized(pair.image, _SIZE, geometry)
+        square, (height, width) = read_resized(pair.image, COMPARED_SIZE, note.geometry)
     except DataError:
         # Scoring names it.
         return None
-    return fingerprint(pair.identifier, square[place(height, width, _SIZE, geometry).target.slices])
+    area = place(height, width, COMPARED_SIZE, note.geometry).target
+    return fingerprint(pair.identifier, preprocess(square, note.preprocessing)[area.slices])

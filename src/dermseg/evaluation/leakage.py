@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from safetensors import safe_open
 
 from dermseg.data.duplicates import Fingerprint, References, near_duplicates_between
-from dermseg.data.duplicates.note import read_note
-from dermseg.data.geometry import Geometry
+from dermseg.data.duplicates.note import Note, read_note
 from dermseg.data.groups import Group
 from dermseg.data.pairs import listing
 from dermseg.errors import CheckpointError, ConfigError, DataError
@@ -29,10 +28,8 @@ class Learned:
 
     sides: Mapping[str, tuple[str, ...]]
     """Identifiers by side, `train` and `validation`."""
-    pictures: References | None = None
-    """Their fingerprints, train before validation; None if training left none."""
-    geometry: Geometry = "squash"
-    """How the images were brought into squares: of `crop`, the fingerprints show the middle alone."""
+    note: Note = field(default_factory=Note)
+    """Their fingerprints, and what of the images these show."""
     split: str | None = None
     """Checksum of the split it was trained on, if the weights say so."""
 
@@ -46,7 +43,7 @@ class Learned:
 
     def known_pictures(self, part: str) -> References | None:
         """Fingerprints of the images that `names` lists."""
-        return self.pictures and self.pictures.first(len(self.names(part)))
+        return self.note.pictures and self.note.pictures.first(len(self.names(part)))
 
     @staticmethod
     def _counting(part: str) -> tuple[str, ...]:
@@ -91,8 +88,7 @@ def read_learned(weights: Path) -> Learned | None:
     if not isinstance(note, dict):
         return Learned(sides, split=checksum)
     try:
-        pictures, geometry = read_note(sides["train"], sides["validation"], note)
-        return Learned(sides, pictures, geometry, checksum)
+        return Learned(sides, read_note(sides["train"], sides["validation"], note), checksum)
     except (ValueError, ConfigError) as error:
         raise _damaged(
             weights, f"its note of the pictures it learned from is unreadable ({error})"

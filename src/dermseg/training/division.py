@@ -9,7 +9,7 @@ from rich.console import Console
 from dermseg.data.cache import Cache
 from dermseg.data.groups import Group, crossing, crossing_lines
 from dermseg.data.pairs import Collection
-from dermseg.data.splits import Split, frozen_splits, hold_out, load_split
+from dermseg.data.splits import Split, frozen_splits, load_split
 from dermseg.data.splits.gather import gather
 from dermseg.data.splits.protocols import PROTOCOLS, Material, draw_protocol, official_parts
 from dermseg.errors import ConfigError, DataError
@@ -54,17 +54,15 @@ def divide(
 
 
 def _chosen(arguments: TrainArguments, material: Material) -> Split:
-    a, m = arguments, material
+    a = arguments
     if a.split is not None:
         name, _, fold = a.split.partition(":")
         if name not in PROTOCOLS:
             return load_split(a.split)
-        return _fold(name, fold, draw_protocol(name, m, a.seed))
-    if len({m.sides.get(name) for name in m.identifiers} - {None}) > 1:
-        return official_parts(m, a.seed, a.validation)
-    return hold_out(
-        m.identifiers, validation=a.validation, test=a.test, seed=a.seed, groups=m.together, strata=m.strata
-    )
+        return _fold(name, fold, draw_protocol(name, material, a.seed))
+    if len({material.sides.get(name) for name in material.identifiers} - {None}) > 1:
+        return official_parts(material, a.seed, a.validation)
+    return material.hold_out(validation=a.validation, test=a.test, seed=a.seed)
 
 
 def _fold(protocol: str, fold: str, splits: Sequence[Split]) -> Split:

@@ -13,6 +13,7 @@ from dermseg.data.duplicates.note import write_note
 from dermseg.data.pairs import Collection, problem_lines
 from dermseg.data.readers import read_collection
 from dermseg.data.splits import Split, load_split
+from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.division import divide
@@ -42,12 +43,11 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         DataError: The data cannot be used, do not fit the split, or are related across its sides.
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
-    collection = _collection(arguments)
-    directory = directory_for(data_path(arguments), arguments.size, arguments.cache)
+    collection, data = _collection(arguments), data_path(arguments)
     cache = prepare(
         collection.pairs,
         arguments.size,
-        directory,
+        directory_for(data, arguments.size, arguments.cache),
         progress=console.is_terminal,
         geometry=arguments.geometry,
         preprocessing=arguments.preprocessing,
@@ -58,7 +58,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         split = load_split(split_file)
         split.check(cache.identifiers)
     else:
-        split = divide(arguments, collection, data_path(arguments), cache, console)
+        split = divide(arguments, collection, data, cache, console)
     for side in ("train", "validation"):
         if not getattr(split, side):
             raise ConfigError(
@@ -71,7 +71,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         split,
         CachedPairs(cache, split.train),
         CachedPairs(cache, split.validation),
-        write_note(split, fingerprints, cache.geometry),
+        write_note(split, fingerprints, cache.geometry, cache.preprocessing),
     )
 
 
@@ -87,6 +87,4 @@ def _collection(arguments: TrainArguments) -> Collection:
     path = data_path(arguments)
     if arguments.data != "synthetic":
         return read_collection(path, arguments.layout, arguments.masks)
-    from dermseg.data.synthetic import synthetic_collection
-
     return synthetic_collection(path, arguments.synthetic_images, arguments.size, arguments.seed)

@@ -13,6 +13,9 @@ from dermseg.errors import DataError
 SIDE = 64
 """Side of a thumbnail in pixels. The frame is squashed to it, so a change of the aspect is no change."""
 
+COMPARED_SIZE = 256
+"""Side, in pixels, of the squares that fingerprints are taken of, where no training has chosen another."""
+
 FloatArray = NDArray[np.float32]
 
 

@@ -21,7 +21,7 @@ _SIGN_BYTES = GRID * GRID // 8
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """Images that others are compared with: 288 bytes each, from which no picture can be made.
+    """Images that others are compared with: 288 bytes each, which hold neither greys nor colours.
 
     Row i of every array belongs to `identifiers[i]`.
     """

@@ -5,16 +5,14 @@ from pathlib import Path
 from rich.console import Console
 
 from dermseg.data.cache import directory_for, prepare
+from dermseg.data.duplicates import COMPARED_SIZE
 from dermseg.data.groups import crossing, crossing_lines
 from dermseg.data.pairs import problem_lines
 from dermseg.data.readers import read_collection
-from dermseg.data.splits import SIDES, Split, frozen_splits, hold_out, k_fold, load_split, save_split
+from dermseg.data.splits import SIDES, Split, frozen_splits, load_split, save_split
 from dermseg.data.splits.gather import gather
 from dermseg.data.splits.protocols import PROTOCOLS, Material, draw_protocol
 from dermseg.errors import ConfigError
-
-SIZE = 256
-"""Side, in pixels, at which images are compared; caches of this size are those of training's default."""
 
 
 def draw(
@@ -57,14 +55,18 @@ def draw(
         raise ConfigError(f"The protocol {protocol} says how many folds there are; leave folds out.")
     console = Console(soft_wrap=True)
     collection = read_collection(data, layout, masks)
-    prepared = prepare(collection.pairs, SIZE, directory_for(data, SIZE, cache), progress=True)
+    prepared = prepare(
+        collection.pairs, COMPARED_SIZE, directory_for(data, COMPARED_SIZE, cache), progress=True
+    )
     for line in problem_lines([*collection.problems, *prepared.problems]):
         _print(console, f"left out: {line}")
     material = gather(collection, data, prepared, groups, progress=console.is_terminal)
     if protocol is not None:
         splits = draw_protocol(protocol, material, seed)
+    elif folds is not None:
+        splits = material.k_fold(folds=folds, validation=validation, seed=seed)
     else:
-        splits = _drawn(material, folds, validation, test, seed)
+        splits = [material.hold_out(validation=validation, test=test, seed=seed)]
     together = {name for group in material.groups for name in group.identifiers}
     _print(
         console,
@@ -96,24 +98,6 @@ def list_named() -> None:
         _print(console, f"  {name}: {protocol.summary}. Source: {protocol.source}")
         if protocol.warning:
             _print(console, f"    warning: {protocol.warning}", style="yellow")
-
-
-def _drawn(material: Material, folds: int | None, validation: float, test: float, seed: int) -> list[Split]:
-    m = material
-    if folds is None:
-        return [
-            hold_out(
-                m.identifiers,
-                validation=validation,
-                test=test,
-                seed=seed,
-                groups=m.together,
-                strata=m.strata,
-            )
-        ]
-    return k_fold(
-        m.identifiers, folds=folds, validation=validation, seed=seed, groups=m.together, strata=m.strata
-    )
 
 
 def _describe(console: Console, split: Split, file: Path, material: Material) -> None:

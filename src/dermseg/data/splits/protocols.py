@@ -29,6 +29,28 @@ class Material:
         """Identifiers of each group."""
         return [group.identifiers for group in self.groups]
 
+    def hold_out(self, *, validation: int | float, test: int | float, seed: int) -> Split:
+        """Draw one split by `dermseg.data.splits.hold_out`, with these groups and kinds."""
+        return hold_out(
+            self.identifiers,
+            validation=validation,
+            test=test,
+            seed=seed,
+            groups=self.together,
+            strata=self.strata,
+        )
+
+    def k_fold(self, *, folds: int, validation: int | float, seed: int) -> list[Split]:
+        """Draw several splits by `dermseg.data.splits.k_fold`, with these groups and kinds."""
+        return k_fold(
+            self.identifiers,
+            folds=folds,
+            validation=validation,
+            seed=seed,
+            groups=self.together,
+            strata=self.strata,
+        )
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -82,25 +104,18 @@ def find_protocol(name: str) -> Protocol:
 
 
 def _five_folds(material: Material, seed: int) -> list[Split]:
-    m = material
-    return k_fold(m.identifiers, folds=5, validation=0.1, seed=seed, groups=m.together, strata=m.strata)
+    return material.k_fold(folds=5, validation=0.1, seed=seed)
 
 
 def _seventy_thirty(material: Material, seed: int) -> list[Split]:
-    m = material
-    return [hold_out(m.identifiers, validation=0.3, test=0, seed=seed, groups=m.together, strata=m.strata)]
+    return [material.hold_out(validation=0.3, test=0, seed=seed)]
 
 
 def _ultralight(material: Material, seed: int) -> list[Split]:
-    m = material
-    count = len(set(m.identifiers))
+    count = len(set(material.identifiers))
     # The published numbers where these are the published images, and their shares elsewhere.
     validation, test = (round(count * part / ISIC2018_TRAINING) for part in (259, 520))
-    return [
-        hold_out(
-            m.identifiers, validation=validation, test=test, seed=seed, groups=m.together, strata=m.strata
-        )
-    ]
+    return [material.hold_out(validation=validation, test=test, seed=seed)]
 
 
 def official_parts(material: Material, seed: int = 0, validation: int | float = 0.1) -> Split:
@@ -114,8 +129,10 @@ def official_parts(material: Material, seed: int = 0, validation: int | float = 
     Raises:
         ConfigError: There are no two parts.
     """
-    m = material
-    parts = {side: [name for name in m.identifiers if m.sides.get(name) == side] for side in SIDES}
+    parts = {
+        side: tuple(name for name in material.identifiers if material.sides.get(name) == side)
+        for side in SIDES
+    }
     if sum(map(bool, parts.values())) < 2:
         raise ConfigError(
             "The protocol 'official' needs two of the parts (training, validation, test) that the makers of "
@@ -124,12 +141,11 @@ def official_parts(material: Material, seed: int = 0, validation: int | float = 
     origin = {"method": "official"}
     if not parts["validation"]:
         # Some images must choose the epoch, and those of the test may not.
-        drawn = hold_out(
-            parts["train"], validation=validation, test=0, seed=seed, groups=m.together, strata=m.strata
-        )
-        parts |= {"train": list(drawn.train), "validation": list(drawn.validation)}
+        training = replace(material, identifiers=parts["train"])
+        drawn = training.hold_out(validation=validation, test=0, seed=seed)
+        parts |= {"train": drawn.train, "validation": drawn.validation}
         origin["validation"] = "drawn from training"
-    return Split("official", origin=origin, **{side: tuple(names) for side, names in parts.items()})
+    return Split("official", origin=origin, **parts)
 
 
 PROTOCOLS = {
