@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,10 @@ class TestHoldOut:
         assert sides.keys() == names
         assert len({sides[name] for name in {*group, *([min(names)] if group else [])}}) <= 1
 
-    @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (50, 50), (-1, 10), (0.1, 1.5)])
+    @pytest.mark.parametrize(
+        ("validation", "test"),
+        [(0.5, 0.5), (50, 50), (-1, 10), (0.1, 1.5), (math.nan, 1), (0.1, math.inf)],
+    )
     def test_impossible_sizes(self, validation, test):
         with pytest.raises(ConfigError, match=r"validation=|test="):
             hold_out(NAMES, validation=validation, test=test, seed=0)
@@ -111,6 +115,9 @@ class TestFiles:
             '{"name": "x", "train": 1, "validation": [], "test": [], "checksum": ""}',
             '{"name": "x", "train": [1], "validation": [], "test": [], "checksum": ""}',
             '{"name": "x", "train": "ab", "validation": [], "test": [], "checksum": ""}',
+            '{"name": "", "train": [], "validation": [], "test": [], "checksum": "", "origin": {"leaks": 2}}',
+            '{"name": "", "train": [], "validation": [], "test": [], "checksum": "", "origin": [1]}',
+            "[" * 100_000,
         ],
     )
     def test_other_files_are_refused(self, tmp_path, text):
@@ -118,8 +125,16 @@ class TestFiles:
         with pytest.raises(DataError, match=r"split\.json is not a split file.*needs name, checksum"):
             load_split(tmp_path / "split.json")
 
+    def test_an_image_on_two_sides_is_refused_with_the_file(self, tmp_path):
+        text = '{"name": "x", "train": ["a"], "validation": ["a"], "test": [], "checksum": ""}'
+        (tmp_path / "split.json").write_text(text)
+        with pytest.raises(
+            DataError, match=r"split\.json is no split: .*a is in train and again in validation"
+        ):
+            load_split(tmp_path / "split.json")
+
     def test_unknown_name_lists_the_frozen_ones(self, tmp_path):
-        for source in ("isic2018", tmp_path, tmp_path / "none.json"):
+        for source in ("isic2018", tmp_path, tmp_path / "none.json", "a\0b", "a" * 5000):
             with pytest.raises(DataError, match="isic2018-2094, ph2-150"):
                 load_split(source)
 

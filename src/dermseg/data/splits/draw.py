@@ -1,6 +1,7 @@
 """Drawing splits: by a hash of the identifiers, grouped, and stratified where strata are given."""
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ def hold_out(
     identifiers: Iterable[str],
     *,
     validation: int | float = 0.1,
-    test: int | float = 0.15,
+    test: int | float = 0.2,
     seed: int = 0,
     groups: Iterable[Sequence[str]] = (),
     strata: Mapping[str, str] | None = None,
@@ -160,10 +161,9 @@ def _take(units: Sequence[Unit], size: int) -> tuple[list[str], list[Unit]]:
 
 
 def _count(size: int | float, total: int, name: str) -> int:
-    count = size if isinstance(size, int) else round(size * total)
-    if size < 0 or (isinstance(size, float) and size >= 1):
+    if not 0 <= size < (1.0 if isinstance(size, float) else math.inf):
         raise ConfigError(f"{name}={size} must be a number of images (0, 1, ...) or a share below 1.0.")
-    return count
+    return size if isinstance(size, int) else round(size * total)
 
 
 def _kinds(strata: Mapping[str, str] | None) -> dict[str, dict[str, int]]:

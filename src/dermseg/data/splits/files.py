@@ -8,6 +8,8 @@ from dermseg.data.splits.split import SIDES, Split
 from dermseg.errors import DataError
 from dermseg.files import write_json
 
+_FROZEN = resources.files("dermseg.data") / "frozen"
+
 
 def save_split(split: Split, path: Path) -> None:
     """Write a split as JSON, with its checksum."""
@@ -29,7 +31,8 @@ def load_split(source: str | Path) -> Split:
     else:
         try:
             text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
+            # Names may hold what no file system takes, and files what is no text.
             raise DataError(
                 f"No split {source}: it is none of {', '.join(frozen_splits())} and not a file ({error})."
             ) from error
@@ -41,27 +44,23 @@ def frozen_splits() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".json") for entry in _FROZEN.iterdir()))
 
 
-_FROZEN = resources.files("dermseg.data") / "frozen"
-
-
 def _parse(text: str, source: str | Path) -> Split:
     try:
         content = json.loads(text)
-        sides = {side: content[side] for side in SIDES}
-        if not all(
-            isinstance(side, list) and all(isinstance(name, str) for name in side) for side in sides.values()
-        ):
-            raise TypeError("sides must be lists of strings")
+        origin = dict(content.get("origin", {}))
+        for key, texts in [*((side, content[side]) for side in SIDES), ("leaks", origin.get("leaks", []))]:
+            if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+                raise TypeError(f"{key} must be a list of strings")
         split = Split(
-            name=str(content["name"]),
-            origin=dict(content.get("origin", {})),
-            **{side: tuple(values) for side, values in sides.items()},
+            name=str(content["name"]), origin=origin, **{side: tuple(content[side]) for side in SIDES}
         )
         stated = content["checksum"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{source} is not a split file ({error!r}); it needs name, checksum, {', '.join(SIDES)}."
         ) from error
+    except DataError as error:
+        raise DataError(f"{source} is no split: {error}") from error
     if stated != split.checksum:
         raise DataError(
             f"{source} was changed after it was written: its checksum is {split.checksum}, "
