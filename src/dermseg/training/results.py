@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from dermseg.data.dataset import CachedPairs
+from dermseg.data.splits import SIDES
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import write_json
 from dermseg.inference.paths import printable
@@ -44,14 +45,8 @@ def write_results(
     task.load_state_dict(best["state_dict"])
     task.eval()
     summary = _summary(arguments, task.network, images, history)
-    split = {
-        "name": images.split.name,
-        "checksum": images.split.checksum,
-        "train": list(images.split.train),
-        "validation": list(images.split.validation),
-        "test": list(images.split.test),
-    }
-    notes = {**summary, "split": split, "fingerprints": images.fingerprints}
+    sides = {side: list(getattr(images.split, side)) for side in SIDES}
+    notes = {**summary, "split": {**summary["split"], **sides}, "fingerprints": images.fingerprints}
     save_model(task.network, folder / "model.safetensors", notes=notes)
     draw_curves(folder / "curves.png", history)
     _draw_samples(folder / "samples.png", task, images.validation)
