@@ -13,9 +13,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from dermseg.data.augment import augment
-from dermseg.data.building import usable_cores
 from dermseg.data.cache import Cache
 from dermseg.data.dataset import CachedPairs
+from dermseg.data.decoding import usable_cores
 from dermseg.data.pairs import Pair
 from dermseg.training.loaders import train_loader
 

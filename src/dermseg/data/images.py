@@ -82,13 +82,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         DataError: The file cannot be read, or is not a mask.
     """
     with opened(path) as image:
-        turned = upright(image)
-        single = turned.mode == "1" or turned.mode.startswith(("L", "I", "F"))
-        # A 16-bit mask may hold 0 and 1, so greys are not scaled to 8 bits here.
-        values = (
-            np.asarray(turned.convert("L") if turned.mode in {"LA", "La"} else turned) if single else None
-        )
-        grey: NDArray[Any] = np.asarray(_rgb(turned)).max(axis=2) if values is None else values
+        grey = _levels(upright(image))
     low, high = float(grey.min()), float(grey.max())
     if not np.isfinite(low + high):
         raise DataError(f"{path} is not a mask: it holds values that are not numbers; export it again.")
@@ -172,6 +166,15 @@ def _eight_bits(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
             "export it as an 8-bit or 16-bit image."
         )
     return np.round(values.astype(np.float32) * (255.0 / full)).astype(np.uint8)
+
+
+def _levels(image: Image.Image) -> NDArray[Any]:
+    """Reduce a mask to one level a pixel, the highest of its channels."""
+    if image.mode in {"LA", "La"}:
+        return np.asarray(image.convert("L"))
+    # A 16-bit mask may hold 0 and 1, so greys are not scaled to 8 bits here.
+    grey = image.mode == "1" or image.mode.startswith(("L", "I", "F"))
+    return np.asarray(image) if grey else np.asarray(_rgb(image)).max(axis=2)
 
 
 def _check_almost_binary(grey: NDArray[Any], low: float, high: float, path: Path) -> None:

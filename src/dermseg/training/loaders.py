@@ -86,17 +86,33 @@ def train_loader(
     times: int = 1,
     part: tuple[int, int] = (0, 1),
 ) -> Loader:
-    """Return shuffled batches, each `times` in a row; of several processes, each gets its part of them.
+    """Return shuffled batches.
 
     A last, smaller batch is dropped, since batch statistics of one image can be undefined; other images
     are left out in each epoch. If all images are fewer than a batch, they are the batch.
+
+    Args:
+        pairs: The training images.
+        length: Their number.
+        batch_size: Images in a batch, of all processes together.
+        seed: Decides the order, with the epoch.
+        workers: Processes that read images; 0 reads in this one.
+        times: How often each batch comes, in a row.
+        part: Number of this process and of all that share each batch; each gets its images of it.
     """
     order = EpochShuffle(length, seed)
     return _loader(pairs, RepeatedBatches(order, batch_size, length >= batch_size, times, part), workers)
 
 
 def validation_loader(pairs: Pairs, length: int, batch_size: int, workers: int) -> Loader:
-    """Return batches of every image, in order."""
+    """Return batches of every image, in order.
+
+    Args:
+        pairs: The validation images.
+        length: Their number.
+        batch_size: Images in a batch; the last may have fewer.
+        workers: Processes that read images; 0 reads in this one.
+    """
     order = SequentialSampler(range(length))
     return _loader(pairs, BatchSampler(order, batch_size, drop_last=False), workers)
 

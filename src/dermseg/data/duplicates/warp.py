@@ -57,13 +57,9 @@ def in_orientation(maps: FloatArray, numbers: NDArray[np.intp]) -> FloatArray:
     return np.concatenate([back @ maps[:, :, :2] @ turns, back @ maps[:, :, 2:]], axis=2)
 
 
+@cache
 def places(side: int) -> tuple[FloatArray, FloatArray]:
     """Places of pixels, from -1 to 1 across the frame: x and y, each (side * side,)."""
-    return _places(side)
-
-
-@cache
-def _places(side: int) -> tuple[FloatArray, FloatArray]:
     along = ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
     x, y = np.meshgrid(along, along)
     return x.ravel(), y.ravel()
