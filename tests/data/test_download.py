@@ -113,6 +113,18 @@ class TestWithoutNetwork:
             fetched()
         assert mine.read_bytes() == b"something else"
 
+    def test_a_table_brought_by_hand_is_checked_too(self, fetched, entry, server, tmp_path):
+        listed = replace(entry, files=(*entry.files, server.offer("table.csv", b"a,b")))
+        (tmp_path / "data").mkdir()
+        mine = tmp_path / "data" / "table.csv"
+        mine.write_bytes(b"a,c")
+        with pytest.raises(DataError, match=r"table\.csv is not the official file.*move it away"):
+            fetched(listed)
+        assert mine.read_bytes() == b"a,c"
+        mine.write_bytes(b"a,b")
+        fetched(listed)
+        assert mine.read_bytes() == b"a,b"
+
 
 class TestSomeFilesFail:
     def test_the_others_arrive_and_a_later_run_completes(self, fetched, entry, server, tmp_path):

@@ -68,7 +68,7 @@ def download(entry: Entry, out: Path, console: Console, patience: Patience | Non
     _say(console, f"{entry.pairs:,} images with masks are in {out}. Next: dermseg data check {out}")
 
 
-def is_there(file: RemoteFile, out: Path) -> bool:
+def _is_there(file: RemoteFile, out: Path) -> bool:
     """Say whether a file is in place, unpacked if it is an archive."""
     if file.folder is None:
         return (out / file.name).is_file()
@@ -95,9 +95,9 @@ def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience |
     archive = out / file.name
     folder = out / file.folder if file.folder else None
     record = out / RECORDS / f"{file.folder}.json"
-    if is_there(file, out):
+    if folder is not None and _is_there(file, out):
         _say(console, f"{file.name}: there already")
-        if folder is not None and record.exists():
+        if record.exists():
             # A run that was killed between unpacking and deleting leaves it.
             archive.unlink(missing_ok=True)
         return
@@ -113,7 +113,7 @@ def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience |
             fetch(file, archive, shown, patience)
         if folder is not None:
             unpack(archive, folder, record, shown.unpacked)
-    if not is_there(file, out):
+    if not _is_there(file, out):
         raise DataError(f"{archive} lacks some of its {file.images:,} images; fetch it again.")
     if folder is not None:
         archive.unlink()
