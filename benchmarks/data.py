@@ -14,7 +14,6 @@ counts.
 import argparse
 import csv
 import json
-import resource
 import shlex
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from rich.table import Table
 from dermseg.data.cache import prepare
 from dermseg.data.readers import read_collection
 from dermseg.files import replacing
+from machine import describe_machine, peak_mib
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,7 @@ def measure(case: Case, data: Path, size: int, batch_size: int, seconds: float, 
         ours = case.source == "cache"
         loader = cached_loader(prepared, batch_size) if ours else raw_loader(pairs, size, batch_size)
         images, passed, cpu_passed = feed(loader, case.augmented, seconds)
-    return Measurement(images, passed, cpu_passed, _peak_mib())
-
-
-def _peak_mib() -> float:
-    """Peak of the resident memory of this process."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    # Not ru_maxrss, which begins with that of the process that started this one.
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**10
+    return Measurement(images, passed, cpu_passed, peak_mib())
 
 
 def measure_apart(case: Case, arguments: argparse.Namespace, cache: Path) -> Measurement:
@@ -115,8 +104,6 @@ def main() -> None:
                 new = measure_apart(case, a, Path(cache))
                 old = best.get(case, new)
                 best[case] = min(new, old, key=lambda found: found.seconds / found.images)
-
-    from machine import describe_machine
 
     machine, command = describe_machine(), shlex.join(["python", *sys.argv])
     table = Table("from", "augmented", "images/s", "per CPU second", "x raw files", "seconds", "peak MiB")

@@ -14,9 +14,7 @@ pair was ready. Writes `results/benchmarks/metrics.csv`.
 """
 
 import argparse
-import contextlib
 import csv
-import ctypes
 import importlib.util
 import json
 import os
@@ -38,7 +36,7 @@ from rich.table import Table
 
 from dermseg.evaluation.metrics import NSD_TOLERANCE, score
 from dermseg.files import replacing
-from machine import describe_machine
+from machine import describe_machine, forget_peak, peak_mib, resident_mib
 
 SIZES = {(600, 450): 35, (1022, 767): 35, (1504, 1129): 5, (2592, 1944): 8, (3024, 2016): 7, (4288, 2848): 5}
 SIZES |= {(6000, 4000): 5}
@@ -48,7 +46,6 @@ SYSTEMS = ("monai", "ours")
 THREADS = 2
 PRECISION = 1e-5
 """Relative difference that the peer's 32-bit results explain."""
-_STATUS = Path("/proc/self/status")
 
 Mask = NDArray[np.bool_]
 Scorer = Callable[[Mask, Mask], list[float]]
@@ -137,30 +134,13 @@ def measure(system: str, first: int, last: int) -> dict[str, Any]:
     scores = []
     for number in range(first, last):
         pair = draw_pair(number)
-        _forget_peak()
-        before, cpu, start = _memory_mib("VmRSS"), time.process_time(), time.perf_counter()
+        forget_peak()
+        before, cpu, start = resident_mib(), time.process_time(), time.perf_counter()
         scores.append(run(*pair))
         seconds += time.perf_counter() - start
         cpu_seconds += time.process_time() - cpu
-        peak = max(peak, _memory_mib("VmHWM") - before)
+        peak = max(peak, peak_mib() - before)
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak, "scores": scores}
-
-
-def _memory_mib(field: str) -> float:
-    """Resident memory of this process: `VmRSS` now, `VmHWM` its peak. NaN where the system does not say."""
-    if not _STATUS.exists():
-        return float("nan")
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) / 2**10
-
-
-def _forget_peak() -> None:
-    """Start the record of the peak anew, without the memory that drawing left to be used again."""
-    # Not every C library has the function, not every system the file.
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure_apart(system: str, first: int, last: int) -> dict[str, Any]:

@@ -13,12 +13,10 @@ work on the machine meets all. Writes `results/benchmarks/ops.csv` and the pictu
 """
 
 import argparse
-import contextlib
 import csv
 import importlib.util
 import json
 import os
-import resource
 import shlex
 import subprocess
 import sys
@@ -32,13 +30,12 @@ from rich.console import Console
 from rich.table import Table
 
 from dermseg.files import replacing
-from machine import describe_machine
+from machine import describe_machine, forget_peak, peak_mib, resident_mib
 from operators import draw_inputs, operator
 from picture import draw_scaling
 
 REPETITIONS = {"released": 0, "reference": 1, "mambapy": 1, "numba": 15}
 """Runs after the first, whose memory is measured as well."""
-_STATUS = Path("/proc/self/status")
 LENGTHS = (1024, 4096, 16384, 65536)
 SHORT = 512
 """Length at which the released form's backward pass, quadratic in L, ends within seconds."""
@@ -136,10 +133,10 @@ def measure(case: Case) -> Measurement:
 
     run(inputs(1 if case.height == 1 else 2, 2, 4))  # loads and compiles
     tensors = inputs(case.height, case.width, case.channels)
-    _forget_peak()
-    before = _memory_mib("VmRSS")
+    forget_peak()  # compiling has raised it
+    before = resident_mib()
     times = [_times(run, tensors)]
-    peak = _memory_mib("VmHWM") - before
+    peak = peak_mib() - before
     times += [_times(run, tensors) for _ in range(REPETITIONS[case.backend])]
     wall, cpu = (1e3 * median(column) for column in zip(*times, strict=True))
     return Measurement(wall, cpu, peak)
@@ -150,21 +147,6 @@ def _times(run: Callable[..., None], *arguments: object) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     run(*arguments)
     return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _memory_mib(field: str) -> float:
-    """Resident memory of this process: `VmRSS` now, `VmHWM` its peak."""
-    if not _STATUS.exists():
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) / 2**10
-
-
-def _forget_peak() -> None:
-    """Start the record of the peak anew, where the system can; compiling has raised it."""
-    with contextlib.suppress(OSError):  # no such file, or a sandbox that forbids it
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure_apart(case: Case) -> Measurement:
