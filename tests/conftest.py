@@ -1,5 +1,10 @@
 """Settings that every test shares."""
 
+import os
+
+# Two processes share the tests, so each computes with one thread. Before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 # The first example of a property may compile a kernel, which takes longer than any deadline worth setting.
