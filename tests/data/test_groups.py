@@ -81,6 +81,7 @@ def test_tables_lie_in_the_data_folder_or_beside_it(tmp_path):
         (b"image_id,lesion_id\nISIC_0000001\n", "line 2 has 1 of 2 values"),
         (b"image_id,lesion_id\nISIC_0000001,\xff\n", "cannot be read as a table"),
         (b"image_id,lesion_id\nISIC_0000001," + b"x" * 200_000 + b"\n", "is no table"),
+        (b"x" * 200_000, "is no table"),
         (
             b"image_id,lesion_id\n" + b"".join(f"{name},same\n".encode() for name in NAMES),
             "puts 5 of 5 images together",

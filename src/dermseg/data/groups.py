@@ -173,12 +173,12 @@ def _rows(path: Path) -> Iterator[list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8.") from error
     first, _, _ = text.partition("\n")
-    header = _header(first)
-    if len(set(header)) != len(header):
-        raise DataError(f"{path} has several columns of one name: {listing(header)}; rename or drop one.")
-    yield header
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first))
     try:
+        header = _header(first)
+        if len(set(header)) != len(header):
+            raise DataError(f"{path} has several columns of one name: {listing(header)}; rename or drop one.")
+        yield header
         next(reader)
         yield from (row for row in reader if row)
     except (csv.Error, StopIteration) as error:
