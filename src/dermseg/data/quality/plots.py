@@ -84,5 +84,5 @@ def _axes(horizontal: str, vertical: str) -> tuple[Figure, Axes]:
     axes.set(xlabel=horizontal, ylabel=vertical)
     axes.spines[["top", "right"]].set_visible(False)
     # There is no half of an image, nor of a pixel.
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     return figure, axes
