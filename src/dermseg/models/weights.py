@@ -41,8 +41,8 @@ def save_model(
         path: Destination, ending in `.safetensors`.
         threshold: Probability from which a pixel is lesion; by default `model.threshold`.
         notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
-        half: Keep matrices and kernels in half precision, at half the size; loaded, they are in full precision
-            again. Vectors (biases, gains, statistics) stay as they are.
+        half: Keep matrices and kernels in half precision, at half the size; loading restores full
+            precision. Vectors (biases, gains, statistics) stay as they are.
 
     Raises:
         ConfigError: If the path ends otherwise, the model was not made by `create_model`, the threshold is no
