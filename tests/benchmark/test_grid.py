@@ -42,6 +42,7 @@ def test_every_cell_leaves_its_results(unbroken):
         assert (state.state, state.attempts) == ("done", 1)
         assert (facts["system"], facts["split"]["checksum"]) == (folder.parent.name, split.checksum)
         assert facts["parameters"] > 1000 < facts["multiply_adds"]
+        assert facts["images_per_second"] > 0 < facts["peak_memory_bytes"]
         assert (folder / "run" / "metrics.csv").read_text().count("\n") == 3
         assert not list((folder / "run").rglob("*.ckpt")) + list((folder / "run").glob("*.safetensors"))
 

@@ -23,7 +23,10 @@ def contents(results: Path) -> dict[str, object]:
     }
     for path in results.rglob("cell.json"):
         facts = json.loads(path.read_text())
-        assert all(facts[name] for name in MEASURED), path
+        # Memory is not known where a kill came between the end of the training and the note of it.
+        assert all(facts[name] or (name, facts[name]) == ("peak_memory_bytes", None) for name in MEASURED), (
+            path
+        )
         found[str(path.relative_to(results))] = {key: facts[key] for key in facts if key not in MEASURED}
     return found
 
