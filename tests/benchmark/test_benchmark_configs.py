@@ -18,7 +18,13 @@ def test_there_are_grids():
 
 
 @pytest.mark.filterwarnings("ignore::dermseg.errors.DermsegWarning")
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem == "benchmark_reduced" else pytest.mark.slow)
+        for path in CONFIGS
+    ],
+)
 def test_grid_begins(path, drawn, tmp_path):
     asked = parse(["--config", str(path)])
     # The images are few and small, and nothing is trained; all else is as in the file.

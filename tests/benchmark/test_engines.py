@@ -128,7 +128,7 @@ def test_a_worker_ends_when_whoever_started_it_does(tmp_path):
     ("engine", "options", "message"),
     [("ray", {"gpus": 1}, "engine_options.gpus: the engine ray has address, num_cpus, num_gpus")],
 )
-def test_mistaken_options_of_an_engine_are_named(grid, unbroken, tmp_path, engine, options, message):
+def test_mistaken_options_of_an_engine_are_named(grid, tmp_path, engine, options, message):
     request = grid(tmp_path / "results", engine=engine, engine_options=options, workers=1)
     with pytest.raises(ConfigError, match=message):
         create_engine(request.arguments, None)
