@@ -6,6 +6,7 @@ would run on unseen, and the benchmark that is continued would wait for it.
 
 import json
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ ENDINGS: "dict[int, Ending]" = {0: "done", 10: "failed", 11: "paused", 12: "else
 
 def main(words: list[str]) -> int:
     """Run the job and return the exit status."""
+    # Ignored in what a shell has started in the background, and that is inherited; here it is the order to stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from dermseg.benchmark.cell import Job, run_cell
 
