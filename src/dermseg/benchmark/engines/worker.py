@@ -20,7 +20,7 @@ ENDINGS: "dict[int, Ending]" = {0: "done", 10: "failed", 11: "paused", 12: "else
 
 def main(words: list[str]) -> int:
     """Run the job and return the exit status."""
-    # Ignored in what a shell has started in the background, and that is inherited; here it is the order to stop.
+    # Shells ignore it in what they start in the background, which is inherited; here it is the order to stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from dermseg.benchmark.cell import Job, run_cell
