@@ -181,6 +181,7 @@ def ship(plan: Plan) -> None:
             shutil.copyfile(plan.work / "evaluation" / name / file, target)
     for file in ("config.yaml", "metrics.csv", "curves.png"):
         shutil.copyfile(plan.work / plan.source / file, results / file)
+    shutil.copyfile(plan.work / plan.source / "summary.json", results / "training.json")
     facts = card_facts(
         plan.weights,
         "default",

@@ -35,8 +35,14 @@ def test_the_file_says_how_to_use_it_and_nothing_of_this_machine(written: Path):
     metadata = {entry.key: entry.value for entry in network.metadata_props}
     assert metadata["dermseg.model"] == "vm_unet"
     assert json.loads(metadata["dermseg.arguments"])["width"] == 8
-    prepared = {"size": 32, "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
-    assert json.loads(metadata["dermseg.preprocessing"]) == prepared
+    prepared = json.loads(metadata["dermseg.preprocessing"])
+    assert prepared == {
+        "size": 32,
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+        "geometry": "squash",
+        "steps": [],
+    }
     assert json.loads(metadata["dermseg.threshold"]) == 0.3
     assert "not a medical device" in metadata["dermseg.notice"]
     assert str(Path(exporter.__file__).parents[1]).encode() not in written.read_bytes()
