@@ -69,7 +69,7 @@ def hairy(image: Picture, mask: Mask, level: float, generator: np.random.Generat
     height, width = mask.shape
     side = max(height, width)
     square = np.pad(image, ((0, side - height), (0, side - width), (0, 0)), mode="edge")
-    drawn = add_hair(square.astype(np.float32) / 255, generator, int(level))
+    drawn = add_hair(square.astype(np.float32) / np.float32(255), generator, int(level))
     return _levels(drawn[:height, :width] * 255), mask
 
 

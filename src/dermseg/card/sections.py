@@ -13,7 +13,7 @@ class Table:
     """A table of text cells."""
 
     titles: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     numeric: tuple[str, ...] = ()
     """Titles of the columns of numbers."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,7 +57,7 @@ class TimmEncoder(nn.Module):
         return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
 
 
-class EvenConv2dSame(Conv2dSame):  # type: ignore[misc]
+class EvenConv2dSame(Conv2dSame):
     """TensorFlow's "same" convolution with stride 2, for maps with even sides: all that an encoder meets.
 
     There the padding does not depend on the size. timm works it out from the size in every pass, which takes
