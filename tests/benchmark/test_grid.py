@@ -257,6 +257,16 @@ def test_a_damaged_plan_is_named(run, tmp_path, content):
         run()
 
 
+def test_a_plan_of_an_unknown_layout_is_damaged(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    path = tmp_path / "results" / "benchmark.json"
+    text = path.read_text()
+    assert '"layout": "auto"' in text
+    path.write_text(text.replace('"layout": "auto"', '"layout": "pile"'))
+    with pytest.raises(DataError, match=r"benchmark\.json is damaged .*'pile'"):
+        run()
+
+
 def test_a_mistake_leaves_nothing_behind(run, tmp_path):
     for fields, message in (
         ({"models": []}, "--models"),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from dermseg.benchmark.systems import read_systems
+from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
 from dermseg.training.configuration import read_yaml
 
@@ -36,7 +37,7 @@ class BenchmarkArguments:
     data: str | None = None
     """Folder of a data set. To continue a benchmark it is needed only if the images have moved."""
 
-    layout: Literal["auto", "isic2018_task1", "ph2", "folder"] = "auto"
+    layout: Layout = "auto"
     """How the data folder is laid out."""
 
     masks: Path | None = None

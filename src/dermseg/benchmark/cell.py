@@ -4,6 +4,8 @@ A cell may be stopped at any moment, by a kill too, and goes on from its last fi
 does not depend on where, when or in how many sittings it ran, times and memory apart.
 """
 
+import os
+import platform
 import shutil
 import time
 import traceback
@@ -24,7 +26,6 @@ from dermseg.benchmark.state import (
     is_done,
     now,
     read_state,
-    this_process,
     write_state,
 )
 from dermseg.benchmark.testing import score_images
@@ -155,7 +156,8 @@ def _begin(folder: Path) -> State:
         started=now(),
         epochs_before=epochs_done(curve),
         peak_memory_bytes=None if earlier is None else earlier.peak_memory_bytes,
-        **this_process(),  # type: ignore[arg-type]  # pid and host
+        pid=os.getpid(),
+        host=platform.node(),
     )
     if earlier is None or earlier.state == "failed":
         state = replace(state, attempts=state.attempts + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dermseg.benchmark.systems import System
+from dermseg.data.layouts import LAYOUTS, Layout
 from dermseg.data.splits import Split, load_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.files import read_json, write_json
@@ -24,7 +25,7 @@ class Data:
     images: int
     folder: str
     """Where they were when the benchmark ran last."""
-    layout: str
+    layout: Layout
     masks: str | None
     """Folder of the masks, where they are not inside the data folder."""
 
@@ -165,9 +166,16 @@ def _plan(values: Mapping[str, Any]) -> Plan:
         recipe=str(values["recipe"]),
         folds=int(values["folds"]),
         seeds=int(values["seeds"]),
-        data=Data(**values["data"]),
+        data=_data(values["data"]),
         settings=dict(values["settings"]),
         allow_leak=bool(values["allow_leak"]),
         command=str(values["command"]),
         created=str(values["created"]),
     )
+
+
+def _data(values: Mapping[str, Any]) -> Data:
+    data = Data(**values)
+    if data.layout not in LAYOUTS:
+        raise ValueError(f"there is no layout {data.layout!r}")
+    return data

@@ -17,7 +17,7 @@ from dermseg.benchmark.settings import changes_results, system_arguments
 from dermseg.benchmark.sources import Images, draw_folds, read_images
 from dermseg.benchmark.state import now
 from dermseg.benchmark.systems import System, read_systems
-from dermseg.data.building import usable_cores
+from dermseg.data.decoding import usable_cores
 from dermseg.data.splits import save_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.inference.paths import require_writable

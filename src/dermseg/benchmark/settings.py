@@ -74,8 +74,8 @@ def cell_arguments(plan: Plan, results: Path, cell: Cell) -> TrainArguments:
     run = cell_folder(results, cell) / "run"
     arguments = system_arguments(cell.system, plan.recipe, plan.settings)
     arguments.data = plan.data.folder
-    arguments.layout = plan.data.layout  # type: ignore[assignment]  # one of the names, as the plan was made
-    arguments.masks = plan.data.masks and Path(plan.data.masks)  # type: ignore[assignment]
+    arguments.layout = plan.data.layout
+    arguments.masks = None if plan.data.masks is None else Path(plan.data.masks)
     arguments.seed = cell.seed
     arguments.allow_leak = plan.allow_leak
     arguments.split = _split(results, cell, run)

@@ -1,7 +1,5 @@
 """How far a cell is: state.json, and a lock that its process holds as long as it lives."""
 
-import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -59,11 +57,6 @@ def write_state(folder: Path, state: State) -> None:
 def now() -> str:
     """Return the time, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def this_process() -> dict[str, int | str]:
-    """Return the fields that say who works on a cell."""
-    return {"pid": os.getpid(), "host": platform.node()}
 
 
 @contextmanager

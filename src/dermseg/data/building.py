@@ -14,7 +14,6 @@ from typing import Any
 from rich.progress import Progress
 
 from dermseg.data.decoding import Entry, decoded, good
-from dermseg.data.decoding import usable_cores as usable_cores
 from dermseg.data.pairs import Pair
 from dermseg.data.storage import RowWriter, check_space, count_intact
 from dermseg.files import write_json, write_text

@@ -66,11 +66,11 @@ class Patience:
     pause: Callable[[float], None] = time.sleep
 
 
-class _Broken(Exception):  # noqa: N818 (internal, says what happened)
+class _BrokenError(Exception):
     """An attempt failed in a way that another one may mend."""
 
 
-class _Refused(Exception):  # noqa: N818
+class _RefusedError(Exception):
     """An address does not offer the file."""
 
 
@@ -96,7 +96,7 @@ def fetch(
     for url in remote.urls:
         try:
             _fetch_from(url, remote, partial, observer, patience or Patience())
-        except _Refused as refusal:
+        except _RefusedError as refusal:
             refusals.append(f"{url} {refusal}")
         else:
             partial.accept(remote, observer.checked)
@@ -113,7 +113,7 @@ def _fetch_from(
         before = partial.size
         try:
             _attempt(url, remote, partial, observer, patience.timeout)
-        except (_Broken, OSError, HTTPException) as error:
+        except (_BrokenError, OSError, HTTPException) as error:
             fruitless = 0 if partial.size - before >= WORTH else fruitless + 1
             reason = _reason(error)
         else:
@@ -164,14 +164,14 @@ def _is_whole(error: urllib.error.HTTPError, start: int, partial: Partial) -> bo
     if error.headers.get("Content-Range", "").replace(" ", "") == f"bytes*/{start}":
         return True
     partial.forget()
-    raise _Broken("the server's file is shorter than what had arrived of it; starting again")
+    raise _BrokenError("the server's file is shorter than what had arrived of it; starting again")
 
 
 def _failure(error: urllib.error.HTTPError) -> Exception:
     """Say whether an HTTP error may pass."""
     answer = f"answers {error.code} ({error.reason})"
     passing = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _BUSY
-    return _Broken(f"the server {answer}") if passing else _Refused(answer)
+    return _BrokenError(f"the server {answer}") if passing else _RefusedError(answer)
 
 
 def _accepted_total(
@@ -179,7 +179,7 @@ def _accepted_total(
 ) -> int | None:
     """Return the size of the whole file as the server states it; refuse what does not fit."""
     if response.headers.get_content_type() == "text/html":
-        raise _Refused("offers a web page in its place (a login, or a notice)")
+        raise _RefusedError("offers a web page in its place (a login, or a notice)")
     if response.status == HTTPStatus.PARTIAL_CONTENT:
         stated = re.fullmatch(
             r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip()
@@ -188,14 +188,14 @@ def _accepted_total(
         fits = stated is not None and int(stated[1]) == start
         if not fits or version is None or not version.agrees(response.headers, total):
             partial.forget()
-            raise _Broken("the server sends another range or version than was asked for; starting again")
+            raise _BrokenError("the server sends another range or version than was asked for; starting again")
     elif response.status == HTTPStatus.OK:
         length = response.headers.get("Content-Length", "")
         total = int(length) if re.fullmatch(r"\d{1,18}", length) else None
     else:
-        raise _Refused(f"answers {response.status}")
+        raise _RefusedError(f"answers {response.status}")
     if total is not None and remote.size is not None and total != remote.size:
-        raise _Refused(
+        raise _RefusedError(
             f"offers {total:,} bytes where {remote.size:,} were expected: its makers have replaced the file"
         )
     return total
@@ -226,16 +226,16 @@ def _store(
         # read1 hands over what has come so far, which a stall would otherwise lose.
         while piece := response.read1(PIECE):
             if total is not None and done + len(piece) > total:
-                raise _Refused(f"sends more than {total:,} bytes")
+                raise _RefusedError(f"sends more than {total:,} bytes")
             _append(piece, file, path)
             done += len(piece)
             observer.moved(done, total)
             if done - mark >= WORTH:
                 mark, since = done, time.monotonic()
             elif time.monotonic() - since > period:
-                raise _Broken(f"the connection all but stalled after {done:,} bytes")
+                raise _BrokenError(f"the connection all but stalled after {done:,} bytes")
     if total is not None and done < total:
-        raise _Broken(f"the connection broke off after {done:,} of {total:,} bytes")
+        raise _BrokenError(f"the connection broke off after {done:,} of {total:,} bytes")
 
 
 def _append(piece: bytes, file: FileIO, path: Path) -> None:

@@ -107,8 +107,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
 
 
 def _check(name: str, value: object, low: float, high: float, *, whole: bool) -> None:
-    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not (number and low <= value <= high):  # type: ignore[operator]
+    number = value if isinstance(value, int if whole else (int, float)) else None
+    if number is None or isinstance(value, bool) or not low <= number <= high:
         kind = "a whole number" if whole else "a number"
         raise ConfigError(f"augmentation: {name} is {value!r}; it must be {kind} from {low:g} to {high:g}")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from dermseg.data.building import usable_cores
+from dermseg.data.decoding import usable_cores
 from dermseg.data.duplicates import Duplicate, Fingerprint, fingerprint, near_duplicates
 from dermseg.data.images import read_image, read_mask, read_size
 from dermseg.data.pairs import Collection, Pair, Problem, reason_of, size_mismatch
