@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermseg.files import read_json, replacing, write_json
+from dermseg.files import read_json, replacing, sha256_of, write_json
 
 
 def test_a_finished_block_creates_the_file_and_its_folders(tmp_path: Path):
@@ -51,3 +51,9 @@ def test_results_get_the_permissions_of_any_new_file(tmp_path: Path):
     with replacing(tmp_path / "written") as temporary:
         temporary.touch()
     assert (tmp_path / "written").stat().st_mode == ordinary.stat().st_mode
+
+
+def test_sha256_of_a_file(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    assert sha256_of(tmp_path / "abc") == expected

@@ -68,7 +68,7 @@ def evaluate(
 
     Args:
         data: Folder of a data set with masks.
-        weights: A `model.safetensors` written by `dermseg train`; predicts, then scores.
+        weights: A `model.safetensors` of `dermseg train`, or weights that ship; predicts, then scores.
         predictions: Instead of weights: a folder of predicted masks, matched by identifier.
         layout: How the data folder is laid out.
         masks: Folder of the masks, where they are not beside the images.

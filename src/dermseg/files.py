@@ -1,5 +1,6 @@
 """Files that are either complete or absent: written beside their destination, then renamed."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -66,3 +67,13 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """The facts of a model card, measured or collected from files."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from dermseg.card.changes import CORRUPTIONS, INVARIANCES
 from dermseg.card.robustness import measure_effects
 from dermseg.card.scores import by_label, by_size, read_rows, summarise
 from dermseg.data.pairs import Pair
-from dermseg.files import read_json
+from dermseg.files import read_json, sha256_of
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model, read_notes
 
@@ -64,7 +63,7 @@ def card_facts(
         "dermseg": __version__,
         "made": datetime.now(UTC).date().isoformat(),
         "file": {
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "sha256": sha256_of(weights),
             "bytes": weights.stat().st_size,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         },

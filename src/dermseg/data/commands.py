@@ -67,7 +67,8 @@ def _remarks(examination: Examination) -> list[str]:
         (len(pairs), suspicion.title.lower()) for suspicion, pairs in examination.suspicious.values() if pairs
     ]
     if examination.duplicates:
-        found.append((len(examination.duplicates), "near-duplicate pairs of images"))
+        count = len(examination.duplicates)
+        found.append((count, f"near-duplicate {'pair' if count == 1 else 'pairs'} of images"))
     return [f"worth a look: {count:,} {what}" for count, what in found]
 
 

@@ -1,6 +1,5 @@
 """Where the masks to be scored come from: a network, or a folder of files."""
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from dermseg.data.pairs import Pair, identifier_of, listing
 from dermseg.data.readers import MASK_ENDINGS
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import read_learned
+from dermseg.files import sha256_of
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
 from dermseg.weights import weight_file
@@ -57,7 +57,7 @@ class NetworkSource:
             "model": {
                 "name": model.name,
                 "file": str(weights),
-                "sha256": _sha256(file),
+                "sha256": sha256_of(file),
                 "size": model.preprocessing.size,
                 "geometry": model.preprocessing.geometry,
                 "threshold": self.predictor.threshold,
@@ -107,8 +107,3 @@ class FolderSource:
                 f"found: {found}."
             )
         return Prediction(read_mask(files[0]), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

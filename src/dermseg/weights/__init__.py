@@ -3,7 +3,6 @@
 Free of torch, so that a command can name them at once. The files have a licence of their own, beside them.
 """
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dermseg.errors import CheckpointError
-from dermseg.files import read_json
+from dermseg.files import read_json, sha256_of
 
 DEFAULT = "default"
 """Weights that are used where none are named."""
@@ -42,7 +41,7 @@ def weight_file(weights: str | Path) -> Path:
     path = _FOLDER / f"{name}.safetensors"
     remedy = "install dermseg again (pip install --force-reinstall --no-deps dermseg)"
     try:
-        found = _sha256(path, path.stat().st_mtime_ns)
+        found = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"the weights '{name}' are missing from this installation; {remedy}") from error
     if found != shipped()[name]["sha256"]:
@@ -59,9 +58,3 @@ def card_file(name: str) -> Path:
     if name not in shipped():
         raise CheckpointError(f"there are no weights named '{name}'; there are: {', '.join(shipped())}")
     return _FOLDER / f"{name}.json"
-
-
-@cache
-def _sha256(path: Path, modified: int) -> str:  # noqa: ARG001 (a changed file is read again)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
