@@ -39,6 +39,9 @@ def test_copies_and_one_lesion_stay_together(grid, planted, tmp_path):
         side = sides(out, fold)
         assert all(side[f"copy-{number}"] == side[f"synthetic-0-0000{number}"] for number in (1, 2))
         assert len({side[name] for name in LESION}) == 1
+        kept = [set(names) for names in read_split(out, fold).origin["kept_together"]]
+        assert set(LESION) in kept
+        assert {"copy-1", "synthetic-0-00001"} in kept
 
 
 def test_leaks_are_allowed_on_demand_and_noted(grid, planted, tmp_path):

@@ -1,7 +1,7 @@
 """The images of a benchmark, prepared once for all its cells, and the folds that they are divided into."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -82,12 +82,12 @@ def draw_folds(
     materials = [
         gather(images.collection, images.folder, cache, table, console.is_terminal) for cache in images.caches
     ]
-    together = [names for material in materials for names in material.together]
+    together = [] if allow_leak else [names for material in materials for names in material.together]
     splits = k_fold(
         images.identifiers,
         folds=folds,
         validation=validation,
-        groups=[] if allow_leak else together,
+        groups=together,
         strata=materials[0].strata,
         name=f"{images.collection.name}-fold",
     )
@@ -97,4 +97,6 @@ def draw_folds(
                 f"{len(images.identifiers)} images in {folds} folds leave no {empty[0]} images in "
                 f"{split.name}; use fewer folds, more images, or a larger settings.validation"
             )
-    return splits
+    # The report's intervals draw them as a whole.
+    kept = [list(names) for names in together]
+    return [replace(split, origin={**split.origin, "kept_together": kept}) for split in splits]
