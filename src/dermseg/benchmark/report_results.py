@@ -3,7 +3,6 @@
 A cell whose files are damaged is left out with the reason, as is one that has not run.
 """
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from dermseg.benchmark.state import read_state
 from dermseg.benchmark.systems import System
 from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration, read_calibration
+from dermseg.evaluation.table import read_columns
 from dermseg.files import read_json
 
 METRICS = {
@@ -60,7 +60,7 @@ class CellResult:
     def curve(self) -> list[dict[str, float]]:
         """The epochs of the training: what each measured; none where the file is missing or damaged."""
         try:
-            columns = _columns(self.folder / "run" / "metrics.csv", "epoch")[1]
+            columns = read_columns(self.folder / "run" / "metrics.csv", "epoch")[1]
         except DataError:
             return []
         return [
@@ -207,7 +207,7 @@ def _read_cell(results: Path, cell: Cell) -> CellResult:
     if state.state != "done":
         return CellResult(cell, folder, _STATES[state.state], state.error or "")
     try:
-        identifiers, scores = _columns(folder / "per_image.csv", "identifier")
+        identifiers, scores = read_columns(folder / "per_image.csv", "identifier")
         missing = [name for name in ("dice", "iou", *COUNTS) if name not in scores]
         if missing:
             raise DataError(f"{folder / 'per_image.csv'} lacks the column {missing[0]}.")
@@ -215,25 +215,6 @@ def _read_cell(results: Path, cell: Cell) -> CellResult:
         return CellResult(cell, folder, "damaged", str(error))
     facts = read_json(folder / "cell.json") or {}
     return CellResult(cell, folder, "done", "", facts, identifiers, scores)
-
-
-def _columns(path: Path, key: str) -> tuple[tuple[str, ...], dict[str, NDArray[np.float64]]]:
-    """Read a CSV file of numbers: the entries of the column `key`, and all columns that are numbers.
-
-    Raises:
-        DataError: The file is missing, not such a table, without a line, or has a line twice.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-        keys = tuple(row[key] for row in rows)
-        names = [name for name in rows[0] if name != "identifier"]
-        columns = {name: np.array([float(row[name]) for row in rows]) for name in names}
-    except (OSError, ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
-        raise DataError(f"{path} is missing or damaged ({error!r}); run its cell again.") from error
-    if len(set(keys)) < len(keys) or not all(np.isfinite(values).all() for values in columns.values()):
-        raise DataError(f"{path} holds a line twice, or values that are no numbers; run its cell again.")
-    return keys, columns
 
 
 def _lesions(results: Path, plan: Plan) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Scores for a model card, from the per-image tables that `dermseg evaluate` writes."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics import JACCARD_THRESHOLD
 from dermseg.evaluation.statistics import Interval, mean_interval
+from dermseg.evaluation.table import read_columns
 
 METRICS = ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
 SIZES = (
@@ -42,11 +42,14 @@ def read_rows(table: Path) -> list[Row]:
     Raises:
         DataError: The file is missing, or is not such a table.
     """
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            return [_row(line) for line in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{table} is no table of `dermseg evaluate` ({error!r}); evaluate again") from error
+    identifiers, columns = read_columns(table, "identifier")
+    if missing := {"height", "width", *METRICS, "tp", "fp", "fn"} - columns.keys():
+        raise DataError(f"{table} lacks the columns {', '.join(sorted(missing))}; evaluate again.")
+    heights, widths = columns.pop("height"), columns.pop("width")
+    return [
+        Row(name, int(height), int(width), {key: float(values[index]) for key, values in columns.items()})
+        for index, (name, height, width) in enumerate(zip(identifiers, heights, widths, strict=True))
+    ]
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
@@ -87,13 +90,3 @@ def _group(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 def _interval(rows: Sequence[Row], name: str) -> Interval:
     return mean_interval([row.values[name] for row in rows])
-
-
-def _row(line: Mapping[str, str]) -> Row:
-    values = {
-        key: float(value) for key, value in line.items() if key not in ("identifier", "height", "width")
-    }
-    missing = {*METRICS, "tp", "fp", "fn"} - values.keys()
-    if missing:
-        raise KeyError(", ".join(sorted(missing)))
-    return Row(line["identifier"], int(line["height"]), int(line["width"]), values)
