@@ -66,7 +66,7 @@ def small(**arguments: int) -> ViL:
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 32), (48, 80)])
 def test_features_are_a_map_at_a_sixteenth_of_the_size(height: int, width: int):
     features = small()(torch.randn(2, 3, height, width, dtype=torch.float64))
-    assert features.shape == (2, 8, height // 16, width // 16)
+    assert features.shape == (2, height // 16, width // 16, 8)
     assert features.isfinite().all()
 
 
@@ -78,7 +78,7 @@ def test_patches_are_mapped_row_by_row_and_reach_every_place():
     changed[:, :, 16:, 16:32] += 1
     tokens = [model.patch_embed(x).flatten(2) for x in (image, changed)]
     assert (tokens[0] != tokens[1]).any(1).nonzero()[:, 1].tolist() == [4]
-    assert (model(image) != model(changed)).any(1).all()
+    assert (model(image) != model(changed)).any(-1).all()
 
 
 @torch.no_grad()
@@ -87,7 +87,21 @@ def test_without_blocks_in_the_other_direction_later_patches_stay_unseen():
     image = torch.randn(1, 3, 32, 32, dtype=torch.float64)
     changed = image.clone()
     changed[:, :, 16:, :16] += 1
-    assert (model(image) != model(changed)).any(1).flatten().tolist() == [False, False, True, True]
+    assert (model(image) != model(changed)).any(-1).flatten().tolist() == [False, False, True, True]
+
+
+@torch.no_grad()
+def test_depths_are_the_tokens_after_each_part_of_the_blocks():
+    model = small(depth=6)
+    images = torch.randn(2, 3, 32, 48, dtype=torch.float64)
+    made: list[Tensor] = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda *call: made.append(call[2]))
+    first, second, third, last = model.depths(images, 4)
+    for features, after in ((first, 1), (second, 3), (third, 4)):
+        assert torch.equal(features.flatten(1, 2), made[after - 1])
+    assert torch.equal(last, model(images))
+    assert torch.equal(last.flatten(1, 2), model.norm(model.first_norm(made[5])))
 
 
 def test_gradients_reach_every_parameter():

@@ -4,21 +4,30 @@ The tables below are the whole difference in naming. A key they do not explain i
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.layers.xlstm_released import ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
+from dermseg.models.checkpoint import (
+    COUNTERS,
+    DEAD,
+    DISTRIBUTED,
+    current_names,
+    divided,
+    refuse,
+    rename,
+    unwrap,
+)
 from dermseg.models.release import VSS_ENCODER_NAMES, VSS_NAMES, Release, Table, split_directions
-
-WRAPPERS = ("model", "state_dict", "model_state_dict")
-"""Entries under which training scripts store the weights beside their own state."""
+from dermseg.models.vil_encoder import ViLEncoder
+from dermseg.models.vision_lstm import ViL
 
 RELEASED_NAMES: Table = (
     *VSS_ENCODER_NAMES,
@@ -39,15 +48,6 @@ VMAMBA_NAMES: Table = (
     (r"(blocks\.\d+)\.op\.", r"\1.self_attention."),
 )
 """From the newer names of VMamba to the older ones, which VM-UNet kept."""
-
-DEAD = r"(?:.*\.)?total_(?:ops|params)"
-"""Counters that the thop profiler leaves in checkpoints; no network reads them."""
-
-COUNTERS = ".num_batches_tracked"
-"""End of the names of batch counters, which old checkpoints lack and evaluation ignores."""
-
-DISTRIBUTED: Table = ((r"^module\.", ""),)
-"""Takes off what training on several devices puts before every name."""
 
 BLOCK = r"layers\.([0-3])\.blocks\.(\d+)\."
 """Stage and number of a block in a name of the older kind."""
@@ -93,16 +93,17 @@ def read_released(path: Path | str) -> dict[str, Any]:
     return content
 
 
-def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> LoadReport:
+def load_released(model: SegmentationModel | ViL, state_dict: Mapping[str, Any]) -> LoadReport:
     """Put a released checkpoint into one of our networks.
 
-    A checkpoint must fit completely, less the keys known to be dead. One of VMamba (an image classifier)
-    fills the encoder of VM-UNet and XLSTM-VMUNet and, mirrored, their decoder, stage i going to decoder stage
-    3 - i, as their authors do; blocks beyond the depth of either side are reported. Patch expansions, head
-    and fusion then stay as they were. When an error is raised, the whole network stays as it was.
+    A checkpoint must fit completely, less the keys known to be dead. Those of two image classifiers fill
+    parts of a network, whose other parts stay as they were. One of VMamba fills the VSS encoder of VM-UNet
+    and XLSTM-VMUNet and, mirrored, their decoder, stage i going to decoder stage 3 - i, as their authors do;
+    blocks beyond the depth of either side are reported. One of Vision-LSTM fills the encoder of that name.
+    When an error is raised, the whole network stays as it was.
 
     Args:
-        model: A network of the checkpoint's size; `xlstm_vmunet` with the VSS encoder only.
+        model: A network of the checkpoint's size.
         state_dict: The released weights, bare or as read by `read_released`.
 
     Returns:
@@ -112,31 +113,40 @@ def load_released(model: SegmentationModel, state_dict: Mapping[str, Any]) -> Lo
         CheckpointError: If a key is unknown, missing or there twice, a shape differs, a tensor is not dense
             or holds anything but finite floating-point numbers, or the network is not wired like the released
             one; the message names what does not fit.
-        ConfigError: If the model's encoder is not the VSS encoder.
+        ConfigError: If nothing was released for the network's encoder, which is timm's.
     """
-    released = _unwrap(state_dict)
+    released = unwrap(state_dict)
     if model.release is not None:
         return _load_system(model, model.release, released)
+    encoder = getattr(model, "encoder", None)
+    if isinstance(encoder, ViLEncoder):
+        return _load_vil(model, encoder.backbone, released)
     if "encoder.patch_embed.projection.weight" not in model.state_dict():
-        raise ConfigError("released weights fit only networks with the VSS encoder (encoder='vssm')")
-    live, dead = _divided(released, DEAD)
-    current = _current_names(live, (*DISTRIBUTED, (r"^vmunet\.", ""), *VMAMBA_NAMES))
+        raise ConfigError("no weights were released for a timm encoder; create the model with encoder='vssm'")
+    live, dead = divided(released, DEAD)
+    current = current_names(live, (*DISTRIBUTED, (r"^vmunet\.", ""), *VMAMBA_NAMES))
     load = _load_network if any(name.startswith("layers_up.") for name in current) else _load_vmamba
     return load(model, live, current, dead)
 
 
-def _load_system(model: SegmentationModel, release: Release, released: dict[str, Tensor]) -> LoadReport:
-    live, dead = _divided(released, f"{DEAD}|{release.dead}")
-    current = _current_names(live, DISTRIBUTED)
+def _load_system(model: nn.Module, release: Release, released: dict[str, Tensor]) -> LoadReport:
+    live, dead = divided(released, f"{DEAD}|{release.dead}")
+    current = current_names(live, DISTRIBUTED)
     converted = release.convert({name: live[key] for name, key in current.items()})
-    names = {key: _rename(key, release.names) for key in model.state_dict()}
+    names = {key: rename(key, release.names) for key in model.state_dict()}
     expected = set(names.values())
-    _refuse("unknown key", (current.get(name, name) for name in converted if name not in expected))
+    refuse("unknown key", (current.get(name, name) for name in converted if name not in expected))
     absent = (name for name in expected if name not in converted)
-    _refuse("missing key", (name for name in absent if not name.endswith(COUNTERS)))
+    refuse("missing key", (name for name in absent if not name.endswith(COUNTERS)))
     sources = {key: current.get(name, name) for key, name in names.items() if name in converted}
     _copy(model, sources, {current.get(name, name): value for name, value in converted.items()})
     return LoadReport(tuple(sources), dead, ())
+
+
+def _load_vil(model: nn.Module, backbone: ViL, released: dict[str, Tensor]) -> LoadReport:
+    report = _load_system(backbone, backbone.release, released)
+    loaded = tuple(f"encoder.backbone.{key}" for key in report.loaded)
+    return LoadReport(loaded, report.skipped, tuple(key for key in model.state_dict() if key not in loaded))
 
 
 def _load_network(
@@ -147,14 +157,14 @@ def _load_network(
             "fusion='multilevel' is wired otherwise than the released network, whose weights would not work "
             "in it; create the model with fusion='released', or, where there is no xLSTM, 'rows' or vm_unet"
         )
-    names = {key: _rename(key, RELEASED_NAMES) for key in model.state_dict()}
+    names = {key: rename(key, RELEASED_NAMES) for key in model.state_dict()}
     xlstm = getattr(model, "xlstm", None)
     if isinstance(xlstm, ReleasedXLSTM):
         names |= {f"xlstm.{ours}": f"xLSTM.{theirs}" for ours, theirs in xlstm.released_keys().items()}
     expected = set(names.values())
-    _refuse("unknown key", (key for name, key in current.items() if name not in expected))
+    refuse("unknown key", (key for name, key in current.items() if name not in expected))
     missing = ((key, name) for key, name in names.items() if name not in current)
-    _refuse("missing key", (name if key.startswith("xlstm.") else f"vmunet.{name}" for key, name in missing))
+    refuse("missing key", (name if key.startswith("xlstm.") else f"vmunet.{name}" for key, name in missing))
     _copy(model, {key: current[name] for key, name in names.items()}, released)
     return LoadReport(tuple(names), dead, ())
 
@@ -162,13 +172,13 @@ def _load_network(
 def _load_vmamba(
     model: SegmentationModel, released: dict[str, Tensor], current: dict[str, str], dead: tuple[str, ...]
 ) -> LoadReport:
-    names = {key: _rename(_mirrored(key), RELEASED_NAMES) for key in model.state_dict()}
+    names = {key: rename(_mirrored(key), RELEASED_NAMES) for key in model.state_dict()}
     sources = {key: current[name] for key, name in names.items() if name in current}
     taken = set(sources.values())
     unused = [name for name, key in current.items() if key not in taken]
-    _refuse("unknown key", (current[name] for name in unused if not _skippable(name, current, taken)))
+    refuse("unknown key", (current[name] for name in unused if not _skippable(name, current, taken)))
     absent = {name for name in names.values() if name not in current}
-    _refuse("missing key", (name for name in absent if _required(name, current)))
+    refuse("missing key", (name for name in absent if _required(name, current)))
     _copy(model, sources, released)
     skipped = (*dead, *(current[name] for name in unused))
     return LoadReport(tuple(sources), skipped, tuple(key for key in names if key not in sources))
@@ -190,96 +200,17 @@ def _required(name: str, current: dict[str, str]) -> bool:
     return int(block[2]) <= deepest
 
 
-def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Take the weights out of a training checkpoint."""
-    advice = f"give its state_dict, bare or under one of {', '.join(WRAPPERS)}"
-    if not isinstance(state_dict, Mapping):
-        raise CheckpointError(
-            f"the released checkpoint is a {type(state_dict).__name__}, no dictionary; {advice}"
-        )
-    for wrapper in WRAPPERS:
-        if isinstance(state_dict.get(wrapper), Mapping):
-            state_dict = state_dict[wrapper]
-            break
-    strangers = [
-        repr(key)
-        for key, value in state_dict.items()
-        if not isinstance(key, str) or not isinstance(value, Tensor)
-    ]
-    if strangers or not state_dict:
-        held = ", ".join(strangers[:3]) or "nothing"
-        raise CheckpointError(f"the released checkpoint holds {held} instead of weights; {advice}")
-    return dict(state_dict)
-
-
-def _divided(released: dict[str, Tensor], dead: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Part the weights from the dead keys, which a regular expression describes, and check the weights."""
-    skipped = tuple(key for key in released if re.fullmatch(rf"(?:module\.)?(?:{dead})", key))
-    live = {key: value for key, value in released.items() if key not in skipped}
-    for key, value in live.items():
-        fault = _fault(key, value)
-        if fault:
-            raise CheckpointError(
-                f"the released checkpoint holds {key} as {fault}; a weight is a dense tensor of finite "
-                "floating-point numbers. Save the state_dict anew, as it was trained."
-            )
-    return live, skipped
-
-
-def _fault(key: str, value: Tensor) -> str | None:
-    """Say why a tensor can be no weight; batch counters may be whole numbers."""
-    if value.is_meta:
-        return "a tensor without values (device 'meta')"
-    if value.layout is not torch.strided or value.is_nested:
-        return f"a tensor that is not dense ({value.layout})"
-    counter = key.endswith(COUNTERS) and value.dtype == torch.int64
-    if not value.is_floating_point() and not counter:
-        return f"{value.dtype}"
-    if not value.float().isfinite().all():
-        return "NaN or infinite numbers"
-    return None
-
-
-def _current_names(keys: Iterable[str], table: Table) -> dict[str, str]:
-    """The checkpoint's own keys by the names that they have in every generation and training of a release."""
-    current: dict[str, str] = {}
-    for key in keys:
-        name = _rename(key, table)
-        if name in current:
-            raise CheckpointError(
-                f"the released checkpoint has one parameter twice, as {current[name]} and {key}; remove one"
-            )
-        current[name] = key
-    return current
-
-
-def _rename(key: str, table: Table) -> str:
-    for pattern, replacement in table:
-        key = re.sub(pattern, replacement, key)
-    return key
-
-
 def _mirrored(key: str) -> str:
     """Encoder parameter whose VMamba weights a decoder block shares; any other key as it is."""
     found = re.match(r"decoder\.stages\.(\d)\.blocks\.", key)
     return f"encoder.stages.{3 - int(found[1])}.{key[found.end() :]}" if found else key
 
 
-def _refuse(fault: str, keys: Iterable[str]) -> None:
-    keys = sorted(keys)
-    if keys:
-        more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-        raise CheckpointError(
-            f"the released checkpoint does not fit the model: {fault} {', '.join(keys[:3])}{more}. "
-            "Create the model with the sizes and the form of the checkpoint."
-        )
-
-
-def _copy(model: SegmentationModel, sources: dict[str, str], released: dict[str, Tensor]) -> None:
+def _copy(model: nn.Module, sources: dict[str, str], released: dict[str, Tensor]) -> None:
     """Copy released tensors into our parameters once all shapes are known to fit."""
     state = model.state_dict()
     fitted = {key: split_directions(key, released[source], state[key]) for key, source in sources.items()}
-    _refuse(
+    refuse(
         "wrong shape of",
         (
             f"{sources[key]} {tuple(value.shape)}, expected {tuple(state[key].shape)}"

@@ -40,7 +40,7 @@ class ViL(nn.Module):
 
     Stages: a linear map of every patch plus a learned position; blocks that each add to the tokens what an
     mLSTM makes of them, the first reading from the top left, the second from the bottom right, and so on; two
-    LayerNorms. The map keeps one resolution throughout.
+    LayerNorms. The map keeps one resolution throughout; `dermseg.models.vil_encoder` makes four of it.
 
     Departures: the release ends in a classifier on the mean of the first and the last token, which is not
     built. Its first LayerNorm at the end does little before the second; the authors kept it for weights that
@@ -83,13 +83,28 @@ class ViL(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W), sides multiples of 16, to features (B, width, H/16, W/16)."""
+        """Map images (B, 3, H, W), sides multiples of 16, to features (B, H/16, W/16, width)."""
+        return self.depths(images, 1)[0]
+
+    def depths(self, images: Tensor, count: int) -> list[Tensor]:
+        """Return the features at several depths, the last of them those of `forward`.
+
+        Args:
+            images: (B, 3, H, W), sides multiples of 16.
+            count: Parts that the blocks are divided into, at most as many as there are blocks.
+
+        Returns:
+            The tokens after each part, (B, H/16, W/16, width), normalised after the last part alone.
+        """
         x = self.position(self.patch_embed(images).permute(0, 2, 3, 1))
-        tokens = x.flatten(1, 2)
-        for block in self.blocks:
+        tokens, features = x.flatten(1, 2), []
+        ends = {len(self.blocks) * (part + 1) // count for part in range(count)}
+        for number, block in enumerate(self.blocks, start=1):
             tokens = block(tokens)
-        features: Tensor = self.norm(self.first_norm(tokens)).reshape(x.shape).permute(0, 3, 1, 2)
-        return features
+            if number in ends:
+                features.append(tokens)
+        features[-1] = self.norm(self.first_norm(tokens))
+        return [each.reshape(x.shape) for each in features]
 
 
 class Position(nn.Module):

@@ -23,6 +23,8 @@ from dermseg.layers.xlstm import check_layers
 from dermseg.layers.xlstm_released import COLUMNS, ReleasedXLSTM
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
+from dermseg.models.vil_encoder import WIDTHS as VIL
+from dermseg.models.vil_encoder import ViLEncoder
 from dermseg.models.vm_unet import (
     STAGES,
     EncoderMaps,
@@ -55,11 +57,12 @@ class XLSTMVMUNet(SegmentationModel):
     Args:
         fusion: Where the xLSTM stands: "multilevel", "rows" or "released"; see the top of this file.
         xlstm_layers: Its blocks, versions 1 to 4 of Table 2: "", "s", "m" or "sm".
-        encoder: "vssm", or the name of a timm model with features at 1/4, 1/8, 1/16 and 1/32 of the image.
+        encoder: "vssm"; "vil_tiny", "vil_small" or "vil_base" (Vision-LSTM); or the name of a timm model with
+            features at 1/4, 1/8, 1/16 and 1/32 of the image.
         pretrained: Download ImageNet weights for a timm encoder.
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple of 4, at
-            least 8. A timm encoder's maps are projected to these channels, so it sizes the decoder.
-        depths: VSS blocks per encoder stage, fine to coarse; without effect on a timm encoder.
+            least 8. Maps of other encoders are projected to these channels, which size the decoder.
+        depths: VSS blocks per encoder stage, fine to coarse; without effect on other encoders.
         depths_decoder: VSS blocks per decoder stage, coarse to fine.
         drop_path: Largest drop-path rate of the VSS blocks.
         state: Size N of the scan's state.
@@ -96,15 +99,17 @@ class XLSTMVMUNet(SegmentationModel):
         check_flag("learned_scale", learned_scale)
         check_whole("fusion_levels", fusion_levels, most=STAGES)
         if not isinstance(encoder, str):
-            raise ConfigError(f"encoder must be 'vssm' or the name of a timm model, got {encoder!r}")
-        if pretrained and encoder == "vssm":
-            raise ConfigError("pretrained=True needs a timm encoder; for encoder='vssm' see load_released")
+            raise ConfigError(f"encoder must be 'vssm' or the name of another one, got {encoder!r}")
+        if pretrained and encoder in ("vssm", *VIL):
+            raise ConfigError(f"pretrained=True needs a timm encoder; for {encoder!r} see load_released")
         _check_fusion(fusion, xlstm_layers, encoder, fusion_width, heads)
         self.fusion = fusion
         self.finer = STAGES - fusion_levels
         self.encoder: nn.Module
         if encoder == "vssm":
             self.encoder = VSSEncoder(width, depths, drop_path, state).apply(init_linear)
+        elif encoder in VIL:
+            self.encoder = ViLEncoder(encoder, stage_widths(width))
         else:
             from dermseg.models.encoders import TimmEncoder  # timm takes seconds to import
 
@@ -140,7 +145,7 @@ class XLSTMVMUNet(SegmentationModel):
             return decode_levels(self.decoder, [*finer, *self.xlstm(coarser)])
         if maps.inputs:
             logits = decode_as_released(self.decoder, maps)
-        else:  # a timm encoder does not give what its stages received
+        else:  # other encoders do not give what their stages received
             logits = decode_levels(self.decoder, maps.outputs)
         fused: Tensor = self.xlstm(logits) if self.fusion == "rows" else self.xlstm(logits[:, 0])[:, None]
         return fused
