@@ -54,6 +54,9 @@ FUSIONS = ("multilevel", "rows", "released")
 class XLSTMVMUNet(SegmentationModel):
     """VM-UNet with an xLSTM over its encoder levels, or behind its logits.
 
+    In place of the VSS encoder, which can start from VMamba's ImageNet weights, Vision-LSTM or any timm model
+    with features at four scales can stand under the same fusion and decoder.
+
     Args:
         fusion: Where the xLSTM stands: "multilevel", "rows" or "released"; see the top of this file.
         xlstm_layers: Its blocks, versions 1 to 4 of Table 2: "", "s", "m" or "sm".
