@@ -75,8 +75,9 @@ def check_leaks(
     if not allow_leak:
         refuse_leaks(leaks, len(pairs))
     leaks += leaks_by_group(learned, names, related, part)
-    if learned.note.pictures is not None:
+    if learned.pictured:
         compared.append("pictures")
+    if learned.known_pictures(part):
         named = {leak.identifier for leak in leaks}
         others = [pair for pair in pairs if pair.identifier not in named]
         leaks += leaks_by_picture(learned, _fingerprints(others, learned.note, progress), part)

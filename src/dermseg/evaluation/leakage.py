@@ -32,6 +32,8 @@ class Learned:
     """Their fingerprints, and what of the images these show."""
     split: str | None = None
     """Checksum of the split it was trained on, if the weights say so."""
+    earlier: "Learned | None" = None
+    """Images that shaped the weights which training started from."""
 
     def names(self, part: str) -> tuple[str, ...]:
         """Identifiers that may not be among the images of a side that is scored.
@@ -39,11 +41,22 @@ class Learned:
         Scoring the validation side on purpose is what choosing an epoch does, so then only training images
         count.
         """
-        return tuple(name for side in self._counting(part) for name in self.sides[side])
+        earlier = () if self.earlier is None else self.earlier.names(part)
+        return (*self._own_names(part), *earlier)
 
-    def known_pictures(self, part: str) -> References | None:
-        """Fingerprints of the images that `names` lists."""
-        return self.note.pictures and self.note.pictures.first(len(self.names(part)))
+    def known_pictures(self, part: str) -> list[References]:
+        """Fingerprints of the images that `names` lists, as far as there are any."""
+        earlier = [] if self.earlier is None else self.earlier.known_pictures(part)
+        pictures = self.note.pictures
+        return ([] if pictures is None else [pictures.first(len(self._own_names(part)))]) + earlier
+
+    @property
+    def pictured(self) -> bool:
+        """Whether the fingerprints of all these images are known."""
+        return self.note.pictures is not None and (self.earlier is None or self.earlier.pictured)
+
+    def _own_names(self, part: str) -> tuple[str, ...]:
+        return tuple(name for side in self._counting(part) for name in self.sides[side])
 
     @staticmethod
     def _counting(part: str) -> tuple[str, ...]:
@@ -74,9 +87,12 @@ def read_learned(weights: Path) -> Learned | None:
         CheckpointError: The note is damaged.
     """
     with safe_open(weights, framework="pt") as file:
-        notes = json.loads(file.metadata()[HEADER]).get("notes")
+        return _learned(json.loads(file.metadata()[HEADER]).get("notes"), weights)
+
+
+def _learned(notes: object, weights: Path) -> Learned | None:
     split = notes.get("split") if isinstance(notes, dict) else None
-    if not isinstance(split, dict):
+    if not (isinstance(notes, dict) and isinstance(split, dict)):
         return None
     sides: dict[str, tuple[str, ...]] = {}
     for side in SHAPING:
@@ -85,10 +101,11 @@ def read_learned(weights: Path) -> Learned | None:
             raise _damaged(weights, f"its note of the {side} images is no list of names")
         sides[side] = tuple(names)
     note, checksum = notes.get("fingerprints"), split.get("checksum")
+    earlier = _learned(notes.get("earlier"), weights)
     if not isinstance(note, dict):
-        return Learned(sides, split=checksum)
+        return Learned(sides, split=checksum, earlier=earlier)
     try:
-        return Learned(sides, read_note(sides["train"], sides["validation"], note), checksum)
+        return Learned(sides, read_note(sides["train"], sides["validation"], note), checksum, earlier)
     except (ValueError, ConfigError) as error:
         raise _damaged(
             weights, f"its note of the pictures it learned from is unreadable ({error})"
@@ -143,11 +160,9 @@ def leaks_by_picture(learned: Learned, fingerprints: Sequence[Fingerprint], part
         fingerprints: Of images about to be scored.
         part: Which side of a split they are.
     """
-    known = learned.known_pictures(part)
-    if known is None:
-        return []
     return [
         Leak(one.first, one.second, f"the same picture, correlation {one.correlation:.2f}")
+        for known in learned.known_pictures(part)
         for one in near_duplicates_between(fingerprints, known)
     ]
 

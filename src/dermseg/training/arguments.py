@@ -32,6 +32,10 @@ class TrainArguments:
     model_arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of the network that differ from its defaults, e.g. --model_arguments.fusion rows"""
 
+    weights: str | None = None
+    """Start from these weights instead of new ones: a .safetensors file, or the name of weights that ship
+    (default). The network is the file's, which `model` must name."""
+
     recipe: Literal["common", "own"] = "common"
     """With 'own', `dermseg train` starts from the options that the network's authors trained with, not from
     one protocol for all. In Python, `dermseg.training.configuration.read_recipe` returns them."""

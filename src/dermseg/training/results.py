@@ -47,6 +47,8 @@ def write_results(
     summary = _summary(arguments, task.network, images, history)
     sides = {side: list(getattr(images.split, side)) for side in SIDES}
     notes = {**summary, "split": {**summary["split"], **sides}, "fingerprints": images.fingerprints}
+    if images.earlier:
+        notes["earlier"] = images.earlier
     save_model(task.network, folder / "model.safetensors", notes=notes)
     draw_curves(folder / "curves.png", history)
     _draw_samples(folder / "samples.png", task, images.validation)
@@ -60,6 +62,7 @@ def _summary(
     # Weights are passed on with this summary: no path of this machine goes into it.
     given = {key: value for key, value in asdict(arguments).items() if key not in RUNTIME}
     given["data"] = images.collection.name
+    given |= {name: given[name] and Path(given[name]).name for name in ("weights", "split")}
     return {
         "model": network.name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

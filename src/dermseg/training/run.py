@@ -12,7 +12,6 @@ from dermseg.devices import resolve_device
 from dermseg.errors import ConfigError
 from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
-from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import newest_checkpoint
 from dermseg.training.feedback_task import FeedbackTask
@@ -23,6 +22,7 @@ from dermseg.training.module import SegmentationTask
 from dermseg.training.parallel import World, joined
 from dermseg.training.results import write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
+from dermseg.training.start import create_network
 
 _LARGE = 10.0
 """Million parameters from which a user is warned of training on a CPU."""
@@ -132,10 +132,7 @@ def _task(arguments: TrainArguments) -> SegmentationTask:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    try:
-        network = create_model(arguments.model, **arguments.model_arguments)
-    except TypeError as error:
-        raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
+    network = create_network(arguments)
     network.preprocessing = replace(
         network.preprocessing,
         size=arguments.size,

@@ -17,6 +17,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.division import divide
+from dermseg.training.start import learned_earlier
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class TrainingImages:
     validation: CachedPairs
     fingerprints: dict[str, Any] = field(default_factory=dict)
     """Note by which `dermseg evaluate` knows the images again, whatever their names."""
+    earlier: dict[str, Any] = field(default_factory=dict)
+    """The same of further images, which shaped the weights that the run starts from."""
 
 
 def load_images(arguments: TrainArguments, split_file: Path, console: Console) -> TrainingImages:
@@ -40,7 +43,8 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         console: Where the problems are printed.
 
     Raises:
-        DataError: The data cannot be used, do not fit the split, or are related across its sides.
+        DataError: The data cannot be used, do not fit the split, or are related across its sides; or images
+            that should be new shaped the weights that the run starts from.
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
     collection, data = _collection(arguments), data_path(arguments)
@@ -66,12 +70,16 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
                 "use more images, or another split"
             )
     fingerprints, _ = cached_duplicates(cache)
+    earlier = {}
+    if arguments.weights is not None:
+        earlier = learned_earlier(arguments.weights, split, fingerprints, arguments.allow_leak)
     return TrainingImages(
         collection,
         split,
         CachedPairs(cache, split.train),
         CachedPairs(cache, split.validation),
         write_note(split, fingerprints, cache.geometry, cache.preprocessing),
+        earlier,
     )
 
 

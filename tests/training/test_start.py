@@ -1,0 +1,119 @@
+"""Runs that start from weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from dermseg.data.splits import Split, load_split, save_split
+from dermseg.data.synthetic import synthetic_collection
+from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.evaluation.evaluate import evaluate
+from dermseg.evaluation.leakage import read_learned
+from dermseg.models.registry import create_model
+from dermseg.models.weights import load_model, read_notes, save_model
+from dermseg.training.run import train
+from dermseg.training.start import create_network
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.fixture
+def run(tiny):
+    """Return a function that trains one epoch; it takes fields to override."""
+
+    def begin(**fields):
+        return train(replace(tiny(epochs=1), **fields), Console(quiet=True))
+
+    return begin
+
+
+@pytest.fixture
+def first(run, tmp_path):
+    """Return the weights of an earlier run."""
+    return run(out=tmp_path / "first").weights
+
+
+def test_a_run_starts_from_the_weights_alone(tiny, first):
+    kept = load_model(first)
+    save_model(kept, first, threshold=0.3, notes=read_notes(first))
+    network = create_network(tiny(weights=str(first), model_arguments={}))
+    for key, value in kept.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value), key
+    assert (network.threshold, network.expected_dice) == (0.5, None)
+
+
+def test_a_run_from_weights_goes_on_where_they_are(run, tmp_path, first):
+    again = run(weights=str(first), learning_rate=1e-5, split=str(first.parent / "split.json"))
+    fresh = run(out=tmp_path / "fresh", learning_rate=1e-5, split=str(first.parent / "split.json"))
+    assert again.history.best.train_loss < fresh.history.best.train_loss
+    assert str(tmp_path) not in (again.folder / "summary.json").read_text()
+
+
+def test_arguments_of_another_network_are_refused(tiny, first):
+    with pytest.raises(ConfigError, match=r"is of vm_unet, but model is unet; add --model vm_unet"):
+        create_network(tiny(weights=str(first), model="unet", model_arguments={}))
+    with pytest.raises(ConfigError, match=r"width is 16, but the network of .*model.safetensors has 8"):
+        create_network(tiny(weights=str(first), model_arguments={"width": 16}))
+    with pytest.raises(CheckpointError, match="does not exist"):
+        create_network(tiny(weights="absent.safetensors"))
+
+
+def test_images_of_the_earlier_run_are_not_tested_on(run, tiny, first, tmp_path):
+    split = load_split(first.parent / "split.json")
+    turned = Split("turned", split.test, split.validation, split.train)
+    save_split(turned, tmp_path / "turned.json")
+    fields = {"weights": str(first), "split": str(tmp_path / "turned.json")}
+    with pytest.raises(
+        DataError, match=rf"{len(split.train)} of the .* test images of split turned have shaped"
+    ):
+        run(**fields)
+    second = run(**fields, allow_leak=True)
+    assert set(read_learned(second.weights).names("test")) == set(split.identifiers)
+    with pytest.raises(DataError, match="shaped this network"):
+        evaluate(tiny().data, weights=second.weights, split="turned.json", out=tmp_path / "scores")
+
+
+def test_images_of_the_earlier_run_stay_known(run, first, tmp_path):
+    others = synthetic_collection(tmp_path / "others", 12, 32, 1)
+    renamed = tmp_path / "renamed"
+    for pair in others.pairs:
+        for source, folder in ((pair.image, "images"), (pair.mask, "masks")):
+            (renamed / folder).mkdir(parents=True, exist_ok=True)
+            source.rename(renamed / folder / f"other_{pair.identifier}.png")
+    second = run(weights=str(first), data=str(renamed))
+    learned, split = read_learned(second.weights), load_split(second.folder / "split.json")
+    assert learned.pictured
+    assert learned.names("test")[: len(split.train)] == split.train
+    assert set(load_split(first.parent / "split.json").train) < set(learned.names("test"))
+    third = run(
+        weights=str(second.weights),
+        data=str(renamed),
+        split=str(second.folder / "split.json"),
+        out=tmp_path / "third",
+    )
+    assert set(read_learned(third.weights).names("test")) == set(learned.names("test"))
+
+
+def test_the_same_images_are_noted_once(run, first):
+    second = run(weights=str(first), split=str(first.parent / "split.json"))
+    assert "earlier" not in read_notes(second.weights)
+    assert "earlier" not in read_notes(first)
+
+
+def test_weights_that_do_not_say_what_shaped_them_are_taken(run, tiny, tmp_path):
+    network = create_model("vm_unet", **tiny().model_arguments)
+    save_model(network, tmp_path / "silent.safetensors")
+    result = run(weights=str(tmp_path / "silent.safetensors"))
+    assert result.complete
+
+
+def test_a_run_from_weights_is_resumed(tiny, first, tmp_path):
+    split = str(first.parent / "split.json")
+    arguments = tiny(weights=str(first), split=split, epochs=2)
+    whole = train(arguments, Console(quiet=True))
+    parted = replace(arguments, out=tmp_path / "parted", time_budget=1e-6)
+    assert not train(parted, Console(quiet=True)).complete
+    train(replace(parted, resume=True, time_budget=None), Console(quiet=True))
+    assert (tmp_path / "parted" / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
