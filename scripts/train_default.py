@@ -5,7 +5,8 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- holdout: the recipe (configs/default.yaml) on the train side of the frozen split `isic2018-2094`;
+- holdout: the recipe (configs/default.yaml, then SECOND_PART) on the train side of the frozen split
+  `isic2018-2094`;
 - peer: the same run with the peer (scripts/peer_unet.py) in the network's place;
 - folds, peer-folds: both on each of five folds;
 - final: the recipe on all pairs but 100, which choose the epoch;
@@ -44,8 +45,10 @@ from dermseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "configs" / "default.yaml"
+SECOND_PART = {"size": 224, "epochs": 6, "learning_rate": 4e-4}
+"""Where the recipe goes on, from the weights of its first part: larger images, for fewer epochs."""
 FOLDS = 5
-SIZES = (160, 192, 224)
+SIZES = (192, 224, 256)
 SIDE_OF_FINAL = 100
 """Images that choose the epoch of the final run, which learns from all others."""
 ISIC_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
@@ -71,23 +74,26 @@ class Plan:
 
 
 def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
-    """Train one run of the recipe, or continue it."""
-    arguments = parse(["--config", str(RECIPE)])
+    """Train both parts of the recipe, or continue them: `NAME-first`, then `NAME`, which holds the result."""
+    first = parse(["--config", str(RECIPE)])
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
 
-        arguments = replace(arguments, model="peer_unet", model_arguments={})
-    arguments = replace(
-        arguments,
+        first = replace(first, model="peer_unet", model_arguments={})
+    first = replace(
+        first,
         data=str(plan.isic),
         split=split,
         threads=plan.threads,
         time_budget=plan.minutes,
-        out=plan.work / name,
+        out=plan.work / f"{name}-first",
         resume=True,
     )
-    if not train(arguments, Console()).complete:
-        raise SystemExit(f"{name}: the time budget is spent; the same command goes on")
+    weights = str(plan.work / f"{name}-first" / "model.safetensors")
+    second = replace(first, weights=weights, out=plan.work / name, **SECOND_PART)
+    for part in (first, second):
+        if not train(part, Console()).complete:
+            raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
 
 
 def folds(plan: Plan, peer: bool = False) -> None:

@@ -72,7 +72,7 @@ def test_images_of_the_earlier_run_are_not_tested_on(run, tiny, first, tmp_path)
     second = run(**fields, allow_leak=True)
     assert set(read_learned(second.weights).names("test")) == set(split.identifiers)
     with pytest.raises(DataError, match="shaped this network"):
-        evaluate(tiny().data, weights=second.weights, split="turned.json", out=tmp_path / "scores")
+        evaluate(tiny().data, weights=second.weights, split=fields["split"], out=tmp_path / "scores")
 
 
 def test_images_of_the_earlier_run_stay_known(run, first, tmp_path):

@@ -82,7 +82,10 @@ def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[i
     )
     notes: dict[str, Any] = {**read_notes(weights), "calibration": asdict(fitted)}
     # A fingerprint is a tiny picture in black and white; nothing that shows an image goes into the package.
-    notes.pop("fingerprints", None)
+    learned = notes
+    while learned is not None:
+        learned.pop("fingerprints", None)
+        learned = learned.get("earlier")
     save_model(model, out, notes=notes, half=True)
     return fitted
 
