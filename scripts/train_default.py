@@ -5,7 +5,7 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- holdout: the recipe (configs/default.yaml, then SECOND_PART) on the train side of the frozen split
+- holdout: the recipe (configs/default.yaml, then `second`, below) on the train side of the frozen split
   `isic2018-2094`;
 - peer: the same run with the peer (scripts/peer_unet.py) in the network's place;
 - folds, peer-folds: both on each of five folds;
@@ -45,8 +45,6 @@ from dermseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "configs" / "default.yaml"
-SECOND_PART = {"size": 224, "epochs": 6, "learning_rate": 4e-4}
-"""Where the recipe goes on, from the weights of its first part: larger images, for fewer epochs."""
 FOLDS = 5
 SIZES = (192, 224, 256)
 SIDE_OF_FINAL = 100
@@ -90,7 +88,8 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
         resume=True,
     )
     weights = str(plan.work / f"{name}-first" / "model.safetensors")
-    second = replace(first, weights=weights, out=plan.work / name, **SECOND_PART)
+    # From there the recipe goes on with larger images, for fewer epochs.
+    second = replace(first, weights=weights, size=224, epochs=6, learning_rate=4e-4, out=plan.work / name)
     for part in (first, second):
         if not train(part, Console()).complete:
             raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
