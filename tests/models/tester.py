@@ -15,11 +15,13 @@ from torch import Tensor
 from dermseg.data.augment import normalize
 from dermseg.data.images import read_image, read_mask
 from dermseg.data.synthetic import synthetic_collection
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.export.onnx import export_onnx
 from dermseg.losses.bce_dice import BCEDiceLoss
 from dermseg.models.base import Outputs, SegmentationModel
+from dermseg.models.checkpoint import COUNTERS, rename
 from dermseg.models.registry import create_model, list_models, model_arguments
+from dermseg.models.released import load_released
 from dermseg.models.weights import load_model, save_model
 from dermseg.training.module import per_image_overlap
 
@@ -196,6 +198,35 @@ class ModelTester:
         assert loaded.preprocessing == model.preprocessing
         assert loaded.arguments.items() >= self.arguments.items()
         assert torch.equal(loaded(self.images(2)), model(self.images(2)))
+
+    def released(self, model: SegmentationModel) -> dict[str, Tensor]:
+        """Return other weights under the released names; override where a release divides them otherwise."""
+        assert model.release is not None
+        return {
+            rename(key, model.release.names): torch.randn_like(value) if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        }
+
+    @torch.no_grad()
+    def test_a_released_checkpoint_fits_key_by_key_or_the_key_is_named(self) -> None:
+        model = self.create().eval()
+        if model.release is None:
+            pytest.skip("its releases are several; see test_released.py")
+        weights, images = self.released(model), self.images(1)
+        before = model(images)
+        live = [key for key in weights if not key.endswith(COUNTERS)]
+        for key in (*live[:: max(1, len(live) // 6)], live[-1]):
+            others = {name: value for name, value in weights.items() if name != key}
+            for spoilt, named in (
+                (others, rf"missing key {re.escape(key)}\b"),
+                (weights | {f"{key}_new": weights[key]}, rf"unknown key {re.escape(key)}_new\b"),
+                (others | {key: torch.zeros(3, 1, 4, 1, 5)}, rf"shape.*{re.escape(key)}\b"),
+            ):
+                with pytest.raises(CheckpointError, match=named):
+                    load_released(model, spoilt)
+        assert torch.equal(model(images), before)
+        assert set(load_released(model, weights).loaded) == set(model.state_dict())
+        assert not torch.equal(model(images), before)
 
     @pytest.mark.slow
     def test_compiles_to_one_graph(self) -> None:
