@@ -220,7 +220,7 @@ class ModelTester:
             for spoilt, named in (
                 (others, rf"missing key {re.escape(key)}\b"),
                 (weights | {f"{key}_new": weights[key]}, rf"unknown key {re.escape(key)}_new\b"),
-                (others | {key: torch.zeros(3, 1, 4, 1, 5)}, rf"shape.*{re.escape(key)}\b"),
+                (others | {key: torch.zeros(3, 1, 4, 1, 5)}, rf"(?=.*shape).*{re.escape(key)}\b"),
             ):
                 with pytest.raises(CheckpointError, match=named):
                     load_released(model, spoilt)

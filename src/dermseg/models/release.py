@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from dermseg.errors import CheckpointError
 
 Table = tuple[tuple[str, str], ...]
 """Pairs of a regular expression and its replacement, applied in turn."""
@@ -57,3 +60,41 @@ def split_directions(name: str, value: Tensor, ours: Tensor) -> Tensor:
     if name.endswith((".A_log", ".D")) and ours.ndim > 1 and ours.flatten(0, 1).shape == value.shape:
         return value.view_as(ours)
     return value
+
+
+def join_attention(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Join the released query, key and value layers of each block to one layer, as timm's blocks have it.
+
+    Args:
+        tensors: The released tensors.
+
+    Returns:
+        The same, with "attn.qkv" in place of "attn.query", "attn.key" and "attn.value".
+
+    Raises:
+        CheckpointError: If one of the three is missing, their shapes differ, or a layer is joined already, as
+            ours are and released ones are not.
+    """
+    joined = {}
+    for key, value in tensors.items():
+        block, *part = key.split(".attn.")
+        kind, _, parameter = part[0].partition(".") if part else ("", "", "")
+        if kind == "qkv":
+            raise CheckpointError(
+                f"the released checkpoint does not fit the model: unknown key {key}. Releases keep query, "
+                "key and value apart; open weights of dermseg by load_model"
+            )
+        if kind not in ("query", "key", "value") or parameter not in ("weight", "bias"):
+            joined[key] = value
+            continue
+        parts = [f"{block}.attn.{each}.{parameter}" for each in ("query", "key", "value")]
+        for name in parts:
+            if name not in tensors:
+                raise CheckpointError(f"the released checkpoint does not fit the model: missing key {name}")
+            if tensors[name].shape != value.shape:
+                raise CheckpointError(
+                    f"the released checkpoint does not fit the model: {name} has shape "
+                    f"{tuple(tensors[name].shape)}, but {key} has {tuple(value.shape)}"
+                )
+        joined[f"{block}.attn.qkv.{parameter}"] = torch.cat([tensors[name] for name in parts])
+    return joined

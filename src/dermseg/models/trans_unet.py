@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.errors import CheckpointError, ConfigError
+from dermseg.errors import ConfigError
 from dermseg.layers.checks import check_flag, check_rate, check_whole, check_wholes
 from dermseg.layers.weight_standardised import GROUPS, StandardisedResNet
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.imagenet import copy_weights, timm_weights
 from dermseg.models.registry import ModelInfo, register_model
-from dermseg.models.release import Release, Table
+from dermseg.models.release import Release, Table, join_attention
 
 PATCH = 16
 DEPTHS = (3, 4, 9)
@@ -71,44 +71,6 @@ IMAGENET_NAMES: Table = (
     (r"^head\.", "segmentation_head."),
 )
 """From our parameter names to timm's; the decoder and the head have no counterpart."""
-
-
-def join_attention(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Join the released query, key and value layers of each block to one layer, as timm's blocks have it.
-
-    Args:
-        tensors: The released tensors.
-
-    Returns:
-        The same, with "attn.qkv" in place of "attn.query", "attn.key" and "attn.value".
-
-    Raises:
-        CheckpointError: If one of the three is missing, their shapes differ, or a layer is joined already, as
-            ours are and released ones are not.
-    """
-    joined = {}
-    for key, value in tensors.items():
-        block, *part = key.split(".attn.")
-        kind, _, parameter = part[0].partition(".") if part else ("", "", "")
-        if kind == "qkv":
-            raise CheckpointError(
-                f"the released checkpoint does not fit the model: unknown key {key}. Releases keep query, "
-                "key and value apart; open weights of dermseg by load_model"
-            )
-        if kind not in ("query", "key", "value"):
-            joined[key] = value
-            continue
-        parts = [f"{block}.attn.{each}.{parameter}" for each in ("query", "key", "value")]
-        for name in parts:
-            if name not in tensors:
-                raise CheckpointError(f"the released checkpoint does not fit the model: missing key {name}")
-            if tensors[name].shape != value.shape:
-                raise CheckpointError(
-                    f"the released checkpoint does not fit the model: {name} has shape "
-                    f"{tuple(tensors[name].shape)}, but {key} has {tuple(value.shape)}"
-                )
-        joined[f"{block}.attn.qkv.{parameter}"] = torch.cat([tensors[name] for name in parts])
-    return joined
 
 
 class UpBlock(nn.Module):
