@@ -7,12 +7,10 @@ from dermseg.errors import CheckpointError
 from dermseg.models.release import join_attention
 
 PARTS = {
-    f"layer.{layer}.attn.{part}.{kind}": torch.full(
-        (2, 3) if kind == "weight" else (2,), 10.0 * layer + place
-    )
+    f"layer.{layer}.attn.{part}.{kind}": torch.full(shape, 10.0 * layer + place)
     for layer in (0, 1)
     for place, part in enumerate(("query", "key", "value"))
-    for kind in ("weight", "bias")
+    for kind, shape in (("weight", (2, 3)), ("bias", (2,)))
 }
 
 
@@ -23,6 +21,11 @@ def test_query_key_and_value_are_joined_in_this_order():
     }
     assert joined["layer.1.attn.qkv.bias"].tolist() == [10, 10, 11, 11, 12, 12]
     assert joined["layer.0.attn.qkv.weight"][:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_stranger_stays_to_be_refused_by_its_name():
+    stranger = {"layer.0.attn.query.weight_new": torch.zeros(2)}
+    assert join_attention(stranger) == stranger
 
 
 def test_our_own_joined_attention_is_not_released():
