@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from dermseg.data.augment import DEFAULT, NONE, STRONG, augment, normalize
+from dermseg.data.augmentation import device
+from dermseg.data.augmentation.draws import Draws
+from dermseg.data.augmentation.views import draw_plan, write_views
 
 GEOMETRY = replace(NONE, mirror=True, rotation=180.0, scale=0.3, shift=0.1, aspect=0.15, elastic=0.02)
 EVERYTHING = replace(
@@ -41,6 +44,61 @@ def test_an_empty_batch_stays_one():
     images, masks = batch(1)
     views, moved = augment(images[:0], masks[:0], seeded(), EVERYTHING)
     assert (len(views), len(moved)) == (0, 0)
+
+
+def test_threads_and_tensors_that_are_not_contiguous_change_nothing():
+    images, masks = batch(6, 64)
+    threads = torch.get_num_threads()
+    expected = augment(images, masks, seeded(), EVERYTHING)
+    strided = (x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for x in (images, masks))
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        results = augment(*strided, seeded(), EVERYTHING)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(map(torch.equal, results, expected))
+
+
+def test_a_cpu_and_a_device_agree():
+    images, masks = batch(6, 64)
+    # Of JPEG, one grey level more may make many.
+    augmentation = replace(EVERYTHING, jpeg=0)
+    plan = draw_plan(Draws(6, seeded()), augmentation, 64, 64)
+    expected, expected_masks = torch.empty_like(images), torch.empty_like(masks)
+    write_views(images, masks, plan, device, expected, expected_masks)
+    result, moved = augment(images, masks, seeded(), augmentation)
+    difference = (result.short() - expected.short()).abs()
+    assert torch.equal(moved, expected_masks)
+    assert difference.max() <= 2
+    assert (difference > 1).float().mean() < 0.001
+
+
+def test_no_operator_of_pytorch_touches_images_on_a_cpu():
+    # Its threads would spin after it, on the processors that the compiled operators need.
+    images, masks = batch(2)
+    augment(images, masks, seeded(), EVERYTHING)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with torch.profiler.profile() as profile:
+            augment(images, masks, seeded(), EVERYTHING)
+    finally:
+        torch.set_num_threads(threads)
+    used = {event.key for event in profile.key_averages() if event.key.startswith("aten::")}
+    drawing = {"aten::rand", "aten::uniform_", "aten::randn", "aten::normal_"}
+    allocating = {"aten::empty", "aten::empty_like", "aten::empty_strided"}
+    # What `Tensor.numpy` asks for, which copies nothing.
+    viewing = {"aten::to", "aten::detach", "aten::resolve_conj", "aten::resolve_neg"}
+    assert used <= drawing | allocating | viewing
+
+
+def test_only_the_first_layer_is_the_lesion():
+    images, masks = batch(4, 48)
+    images[:] = 255
+    layers = torch.cat([masks, torch.ones_like(masks)], dim=1)
+    views, _ = augment(images, layers, seeded(), replace(NONE, corners=1.0))
+    assert views.min() < 100
+    assert (views[(masks > 0).expand_as(views)] == 255).all()
 
 
 def test_inputs_are_left_alone():

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from dermseg.data.augmentation import light
+from dermseg.data.augmentation import device, light
 from dermseg.data.augmentation.draws import Draws
 from dermseg.data.augmentation.settings import NONE
 
@@ -13,7 +14,7 @@ SIZE = 64
 
 
 def draws(count: int, seed: int = 0) -> Draws:
-    return Draws(count, torch.Generator().manual_seed(seed), torch.device("cpu"))
+    return Draws(count, torch.Generator().manual_seed(seed))
 
 
 def disc(count: int, radius: float, x: float = 0.5, y: float = 0.5) -> torch.Tensor:
@@ -25,14 +26,17 @@ def disc(count: int, radius: float, x: float = 0.5, y: float = 0.5) -> torch.Ten
 
 def field(count: int, **changes: float) -> torch.Tensor:
     """The light (count, SIZE, SIZE) of images."""
-    rows, columns = light.gains(disc(count, 0.2), draws(count), replace(NONE, **changes))
-    return rows[:, :, None] + columns[:, None, :]
+    lit = light.draw_light(draws(count), replace(NONE, **changes), SIZE, SIZE)
+    return torch.from_numpy(lit.rows[:, :, None] + lit.columns[:, None, :])
 
 
 def through_opening(masks: torch.Tensor, **changes: float) -> torch.Tensor:
     """White images (B, SIZE, SIZE) with dark corners, in [0, 1]."""
     images = torch.full((len(masks), 3, SIZE, SIZE), 255, dtype=torch.uint8)
-    light.darken_corners(images, masks, draws(len(masks)), replace(NONE, **changes))
+    augmentation = replace(NONE, **changes)
+    for image, lesion, drawn in zip(images, masks[:, 0], draws(len(masks)).images(), strict=True):
+        if drawn.happens("corners", augmentation):
+            device.darken(image, lesion, light.draw_opening(drawn, augmentation))
     return images[:, 0] / 255
 
 
@@ -68,30 +72,28 @@ def test_corners_never_cover_the_lesion(radius, x, y):
     assert (shown[masks[:, 0] > 0] == 1).all()
 
 
-def test_only_the_first_layer_is_the_lesion():
-    masks = torch.cat([disc(4, 0.1), torch.ones(4, 1, SIZE, SIZE, dtype=torch.uint8)], dim=1)
-    assert through_opening(masks, corners=1.0).min() < 0.4
-
-
 def test_recolouring_is_matrix_light_and_curve():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 5, 6), generator=generator, dtype=torch.uint8)
     matrices = torch.eye(3) + 0.1 * torch.randn(2, 3, 3, generator=generator)
-    offsets = 5 * torch.randn(2, 3, generator=generator)
+    pulls = 0.05 * torch.randn(2, 3, generator=generator)
     rows, columns = torch.rand(2, 5, generator=generator), torch.rand(2, 6, generator=generator)
     powers = torch.tensor([0.8, 1.3])
-    result = light.recolour(images, matrices, offsets, rows, columns, powers)
-    linear = torch.einsum("bij,bjyx->biyx", matrices.double(), images.double()) + offsets[..., None, None]
+    result = images.clone()
+    parts = (part.numpy() for part in (matrices, pulls, rows, columns, powers))
+    device.recolour(result, light.Light(*parts))
+    grey = torch.einsum("c,bcyx->b", torch.tensor(light.GREY).double(), images.double()) / 30
+    linear = torch.einsum("bij,bjyx->biyx", matrices.double(), images.double())
+    linear += (pulls * grey[:, None])[..., None, None]
     lit = linear * (rows[:, None, :, None] + columns[:, None, None, :])
     values = (lit / 255).clamp(0, 1) ** powers.view(2, 1, 1, 1) * 255
     assert (result - values).abs().max() <= 0.51
 
 
 def test_white_balance_changes_red_and_blue_against_green():
-    images = torch.full((30, 3, 8, 8), 120, dtype=torch.uint8)
-    balanced = replace(NONE, white_balance=0.2)
-    matrices, offsets = light.rendering(images, draws(30), balanced)
-    colour = (matrices @ torch.full((30, 3, 1), 120.0)).squeeze(2) + offsets
+    lit = light.draw_light(draws(30), replace(NONE, white_balance=0.2), 8, 8)
+    assert (lit.pulls == 0).all()
+    colour = torch.from_numpy(lit.matrices @ np.full((30, 3, 1), 120, np.float32)).squeeze(2)
     torch.testing.assert_close(colour[:, 1], torch.full((30,), 120.0))
     for channel in (0, 2):
         assert 100 < colour[:, channel].max() - 1 < 145

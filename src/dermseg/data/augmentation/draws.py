@@ -1,9 +1,15 @@
 """What chance decides about a batch: one row of numbers for every image, each with a name."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from dermseg.data.augmentation.settings import Augmentation
+
+FloatArray = NDArray[np.float32]
 
 POINTS = 6
 """Control points of the warp along each axis."""
@@ -19,6 +25,24 @@ _VALUES = (
 _SHARES = ("vignette", "corners", "hair", "bubbles", "ruler", "ink", "blur", "noise", "jpeg")
 """Whether a change happens."""
 _SEEDS = ("scene_seed", "noise_seed")
+_NAMES = (*_VALUES, *_SHARES, *_SEEDS)
+
+
+@dataclass(frozen=True)
+class ImageDraws:
+    """The draws of one image, for what is done to images one by one."""
+
+    numbers: Mapping[str, float]
+    """By name, in [0, 1)."""
+
+    def happens(self, name: str, augmentation: Augmentation) -> bool:
+        """Say whether the image gets a change, by the share of that name."""
+        share: float = getattr(augmentation, name)
+        return self.numbers[name] < share
+
+    def seed(self, name: str) -> int:
+        """Return a seed."""
+        return int(self.numbers[name] * 2**24)  # as many values as float32 has below 1
 
 
 class Draws:
@@ -29,37 +53,25 @@ class Draws:
     Args:
         count: Images of the batch.
         generator: A CPU generator; None for PyTorch's global one.
-        device: Where the numbers are wanted.
     """
 
-    def __init__(self, count: int, generator: torch.Generator | None, device: torch.device) -> None:
-        names = (*_VALUES, *_SHARES, *_SEEDS)
-        self._column = {name: column for column, name in enumerate(names)}
+    def __init__(self, count: int, generator: torch.Generator | None) -> None:
         # One call, so that a row does not depend on how many rows follow.
-        self._host = torch.rand(count, len(names) + 2 * POINTS * POINTS, generator=generator)
-        self._table = self._host.to(device)
+        self._table = torch.rand(count, len(_NAMES) + 2 * POINTS * POINTS, generator=generator).numpy()
 
-    def share(self, name: str) -> Tensor:
+    def share(self, name: str) -> FloatArray:
         """Return the draws (B,) of a value, in [0, 1)."""
-        return self._table[:, self._column[name]]
+        return self._table[:, _NAMES.index(name)]
 
-    def either_way(self, name: str) -> Tensor:
+    def either_way(self, name: str) -> FloatArray:
         """Return the draws (B,) of a value, in [-1, 1)."""
         return self.share(name) * 2 - 1
 
-    def warp(self) -> Tensor:
+    def warp(self) -> FloatArray:
         """Return the draws (B, 2, POINTS, POINTS) of control points along x and y, in [-1, 1)."""
-        return self._table[:, len(self._column) :].reshape(-1, 2, POINTS, POINTS) * 2 - 1
+        return self._table[:, len(_NAMES) :].reshape(-1, 2, POINTS, POINTS) * 2 - 1
 
-    def chosen(self, name: str, augmentation: Augmentation) -> list[int]:
-        """List the images that get a change, by the share of that name, without asking the device."""
-        happens = self._host[:, self._column[name]] < getattr(augmentation, name)
-        return [int(index) for index in happens.nonzero()]
-
-    def number(self, name: str, index: int) -> float:
-        """Return the draw of one image, in [0, 1)."""
-        return self._host[index, self._column[name]].item()
-
-    def seed(self, name: str, index: int) -> int:
-        """Return a seed of one image."""
-        return int(self.number(name, index) * 2**24)  # as many values as float32 has below 1
+    def images(self) -> list[ImageDraws]:
+        """Return the same numbers image by image."""
+        rows = self._table[:, : len(_NAMES)].tolist()
+        return [ImageDraws(dict(zip(_NAMES, row, strict=True))) for row in rows]

@@ -1,14 +1,19 @@
 """The light on a view and the camera's rendering of it: a matrix, a field and a curve for every image."""
 
 import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from dermseg.data.augmentation.draws import Draws
+from dermseg.data.augmentation.draws import Draws, FloatArray, ImageDraws
+from dermseg.data.augmentation.geometry import middles
 from dermseg.data.augmentation.settings import Augmentation
 
-_GREY = (0.299, 0.587, 0.114)
+GREY = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the grey of a colour."""
+_SAMPLES = 64
+"""Rows and columns of pixels that the mean grey of an image is taken from, about."""
 _LARGEST_RADIUS = 0.72
 _LARGEST_STRETCH = 1.3
 """Of the opening's width against its height."""
@@ -16,123 +21,109 @@ _WIDEST_EDGE = 0.12
 """Of the opening, as a share of the side; contact plates leave a sharp one, lenses a wide one."""
 _LIGHTEST_CORNER = 0.35
 """Share of the light that comes beyond the opening."""
-_SAMPLES = 64
-"""Rows and columns of pixels that the mean of an image is taken from, about."""
 
 
-def rendering(images: Tensor, draws: Draws, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
-    """Draw what happens to colours: brightness, contrast, saturation, hue and white balance.
+class Light(NamedTuple):
+    """What happens to the colours of a batch.
+
+    The colour c of the pixel in row y and column x becomes
+    ((matrix @ c + pull * g) * (rows[y] + columns[x])) ** power, where g is the mean grey of the image; the
+    power is of values as shares of the full range.
+    """
+
+    matrices: FloatArray
+    """(B, 3, 3)"""
+    pulls: FloatArray
+    """(B, 3)"""
+    rows: FloatArray
+    """(B, H)"""
+    columns: FloatArray
+    """(B, W)"""
+    powers: FloatArray
+    """(B,)"""
+
+
+def draw_light(draws: Draws, augmentation: Augmentation, height: int, width: int) -> Light:
+    """Draw brightness, contrast, saturation, hue, white balance, gradient, vignette and gamma."""
+    powers = (1 + augmentation.gamma) ** draws.either_way("gamma")
+    return Light(*_rendering(draws, augmentation), *_gains(draws, augmentation, height, width), powers)
+
+
+def _rendering(draws: Draws, augmentation: Augmentation) -> tuple[FloatArray, FloatArray]:
+    """Draw matrices (B, 3, 3) and pulls (B, 3).
 
     Saturation scales, and hue turns, the part of a colour that is not grey; contrast and brightness scale
-    all of it.
-
-    Args:
-        images: uint8 (B, 3, H, W); contrast changes about their mean grey.
-        draws: Of the batch.
-        augmentation: Ranges.
-
-    Returns:
-        Matrices (B, 3, 3) and offsets (B, 3): a colour c becomes matrix @ c + offset.
+    all of it, contrast about the mean grey.
     """
     names = ("brightness", "contrast", "saturation")
     brightness, contrast, saturation = (
-        (1 + getattr(augmentation, name) * draws.either_way(name)).view(-1, 1, 1) for name in names
+        (1 + getattr(augmentation, name) * draws.either_way(name))[:, None, None] for name in names
     )
-    identity = torch.eye(3, device=images.device)
-    grey = torch.tensor(_GREY, device=images.device).expand(3, 3)
-    turn = _turn(draws.either_way("hue") * math.tau * augmentation.hue)
-    matrix = brightness * contrast * (grey + saturation * turn @ (identity - grey))
-    step = max(1, min(images.shape[2:]) // _SAMPLES)
-    mean = images[:, :, ::step, ::step].float().mean(dim=(2, 3))
-    offset = (brightness * (1 - contrast)).view(-1, 1) * (mean @ grey.T)
+    turns = _turn(draws.either_way("hue") * (math.tau * augmentation.hue))
+    grey = np.full((3, 3), GREY, np.float32)
+    matrices = brightness * contrast * (grey + saturation * (turns @ (np.eye(3, dtype=np.float32) - grey)))
     red, blue = (1 + augmentation.white_balance * draws.either_way(name) for name in ("red", "blue"))
-    balance = torch.stack([red, torch.ones_like(red), blue], dim=1)
-    return balance.unsqueeze(2) * matrix, balance * offset
+    balance = np.stack([red, np.ones_like(red), blue], axis=1)[:, :, None]
+    pulls = balance * brightness * (1 - contrast)
+    return balance * matrices, pulls[:, :, 0]
 
 
-def gains(masks: Tensor, draws: Draws, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
-    """Draw how much light falls on each pixel: a gradient in any direction, and a vignette.
-
-    Args:
-        masks: (B, any, H, W), for their size.
-        draws: Of the batch.
-        augmentation: Ranges and shares.
-
-    Returns:
-        Factors (B, H) of the rows and (B, W) of the columns, to be added.
-    """
-    loss = torch.zeros(len(masks), 1, device=masks.device)
-    dimmed = draws.chosen("vignette", augmentation)
-    loss[dimmed, 0] = augmentation.vignette_loss * draws.share("vignette_loss")[dimmed]
-    rows, columns = (
-        0.5 + augmentation.gradient * draws.either_way(f"gradient_{axis}")[:, None] * at - loss / 2 * at**2
-        for axis, at in (("y", _middles(masks.shape[2], loss)), ("x", _middles(masks.shape[3], loss)))
-    )
+def _gains(
+    draws: Draws, augmentation: Augmentation, height: int, width: int
+) -> tuple[FloatArray, FloatArray]:
+    """Draw how much light falls on rows (B, H) and columns (B, W): a gradient, and a vignette."""
+    dimmed = draws.share("vignette") < augmentation.vignette
+    loss = np.where(dimmed, augmentation.vignette_loss * draws.share("vignette_loss"), np.float32(0))
+    slopes = (augmentation.gradient * draws.either_way(f"gradient_{axis}") for axis in "yx")
+    rows, columns = (_gain(slope, loss, side) for slope, side in zip(slopes, (height, width), strict=True))
     return rows, columns
 
 
-def exponents(draws: Draws, augmentation: Augmentation) -> Tensor:
-    """Draw the exponents (B,) of the values, as shares of the full range."""
-    return (1 + augmentation.gamma) ** draws.either_way("gamma")
+def _gain(slope: FloatArray, loss: FloatArray, side: int) -> FloatArray:
+    at = middles(side)
+    gain: FloatArray = 0.5 + slope[:, None] * at - 0.5 * loss[:, None] * np.square(at)
+    return gain
 
 
-def recolour(
-    images: Tensor, matrices: Tensor, offsets: Tensor, rows: Tensor, columns: Tensor, powers: Tensor
-) -> Tensor:
-    """Change colours by a matrix and an offset, then the light, then the curve.
+def step_of_mean(height: int, width: int) -> int:
+    """Say which rows and columns the mean grey of an image is taken from: every how manyth."""
+    return max(1, min(height, width) // _SAMPLES)
 
-    Args:
-        images: uint8 (B, 3, H, W).
-        matrices: (B, 3, 3).
-        offsets: (B, 3).
-        rows: Light of each row (B, H), to be added to
-        columns: that of each column (B, W).
-        powers: (B,), of values as shares of the full range.
 
-    Returns:
-        uint8 (B, 3, H, W).
+@dataclass(frozen=True)
+class Opening:
+    """A round opening that an image is seen through; an ellipse where frames were squashed.
+
+    A place (x, y), from -1 to 1, is at the distance |((x - x0) * stretch, (y - y0) / stretch)| / 2.
     """
-    linear = torch.baddbmm(offsets.unsqueeze(2), matrices, images.float().flatten(2)).view(images.shape)
-    lit = linear.mul_(rows[:, None, :, None] + columns[:, None, None, :]).div_(255).clamp_(0, 1)
-    return lit.pow_(powers.view(-1, 1, 1, 1)).mul_(255).round_().to(torch.uint8)
+
+    x: float
+    y: float
+    stretch: float
+    radius: float
+    """Where the edge ends."""
+    softness: float
+    """Width of the edge, beyond the radius."""
+    rest: float
+    """Share of the light that comes beyond it."""
 
 
-def darken_corners(images: Tensor, masks: Tensor, draws: Draws, augmentation: Augmentation) -> None:
-    """Show some images through a round opening, in place.
-
-    It may be an ellipse, since frames that are not square are squashed.
-
-    Args:
-        images: uint8 (B, 3, H, W).
-        masks: uint8 (B, any, H, W); the opening is wide enough for the lesion in the first channel.
-        draws: Of the batch.
-        augmentation: Ranges and shares.
-    """
-    for index in draws.chosen("corners", augmentation):
-        lesion, place = masks[index, 0], {}
-        for axis, side in (("y", lesion.shape[0]), ("x", lesion.shape[1])):
-            place[axis] = _middles(side, lesion) - 0.2 * (draws.number(f"corner_{axis}", index) - 0.5)
-        stretch = _LARGEST_STRETCH ** (draws.number("corner_aspect", index) - 0.5)
-        distance = torch.hypot(place["x"] * stretch, place["y"][:, None] / stretch) / 2
-        softness = 0.005 + _WIDEST_EDGE * draws.number("corner_softness", index) ** 2
-        smallest = augmentation.corner_radius
-        drawn = smallest + (_LARGEST_RADIUS - smallest) * draws.number("corner_radius", index)
-        # Dark pixels that the mask calls lesion would teach a network to call dark corners lesion.
-        radius = (distance * (lesion > 0)).max().clamp(min=drawn) + softness
-        opening = ((radius - distance) / softness).clamp_(0, 1)
-        rest = _LIGHTEST_CORNER * draws.number("corner_light", index) ** 2
-        images[index] = torch.lerp(opening, torch.ones_like(opening), rest).mul(images[index]).round_()
+def draw_opening(draws: ImageDraws, augmentation: Augmentation) -> Opening:
+    """Draw the opening of one image."""
+    drawn, smallest = draws.numbers, augmentation.corner_radius
+    return Opening(
+        x=0.2 * (drawn["corner_x"] - 0.5),
+        y=0.2 * (drawn["corner_y"] - 0.5),
+        stretch=_LARGEST_STRETCH ** (drawn["corner_aspect"] - 0.5),
+        radius=smallest + (_LARGEST_RADIUS - smallest) * drawn["corner_radius"],
+        softness=0.005 + _WIDEST_EDGE * drawn["corner_softness"] ** 2,
+        rest=_LIGHTEST_CORNER * drawn["corner_light"] ** 2,
+    )
 
 
-def _middles(side: int, like: Tensor) -> Tensor:
-    """Places of the middles of `side` pixels, in [-1, 1]."""
-    return (torch.arange(side, device=like.device) * 2 + 1) / side - 1
-
-
-def _turn(angle: Tensor) -> Tensor:
+def _turn(angle: FloatArray) -> FloatArray:
     """Rotations (B, 3, 3) of RGB about the grey axis (Rodrigues' formula)."""
-    third = math.sqrt(1 / 3)
-    cross = third * torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=angle.device)
-    cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
-    along = torch.full((3, 3), 1 / 3, device=angle.device)
-    return cos * torch.eye(3, device=angle.device) + sin * cross + (1 - cos) * along
+    cross = math.sqrt(1 / 3) * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32)
+    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
+    turns: FloatArray = cos * np.eye(3, dtype=np.float32) + sin * cross + (1 - cos) / 3
+    return turns

@@ -2,18 +2,26 @@
 
 Drawn per image from one generator, so a batch is reproducible, which torchvision's transforms are not: they
 draw once for a batch, from the global generator, and fill corners with one colour. Corners are filled with
-what lies at the edge of the frame here, since dermoscopic images have skin beyond it, not black. Torchvision
-blurs and compresses single images.
+what lies at the edge of the frame here, since dermoscopic images have skin beyond it, not black.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dermseg.data.augmentation import cpu, geometry, light
+from dermseg.data.augmentation import cpu, device
 from dermseg.data.augmentation.camera import photograph
-from dermseg.data.augmentation.draws import Draws
+from dermseg.data.augmentation.draws import Draws, FloatArray, ImageDraws
+from dermseg.data.augmentation.geometry import control_points
+from dermseg.data.augmentation.light import Light, draw_light, draw_opening
+from dermseg.data.augmentation.operators import ByteArray, Operators, Picture
 from dermseg.data.augmentation.scene import add_scene
 from dermseg.data.augmentation.settings import DEFAULT, Augmentation
+from dermseg.ops import numba_threads
+
+_STEPS_OF_A_PIXEL = 60
+"""Of arithmetic, about, by which threads are worth their while."""
 
 
 def augment(
@@ -35,17 +43,76 @@ def augment(
         Images and masks of the same shape and type. Masks are sampled at the nearest pixel, so they hold
         no value they did not hold before.
     """
-    compiled = images.device.type == "cpu"
-    sample = cpu.sample if compiled else geometry.sample
-    recolour = cpu.recolour if compiled else light.recolour
-    draws = Draws(len(images), generator, images.device)
-    # bfloat16 has 8 bits of precision, too few for a sum of channels that is rounded to 8 bits again.
-    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        views, moved = sample(images, masks, geometry.control_points(draws, augmentation, *images.shape[2:]))
-        add_scene(views, draws, augmentation)
-        matrices, offsets = light.rendering(views, draws, augmentation)
-        rows, columns = light.gains(moved, draws, augmentation)
-        views = recolour(views, matrices, offsets, rows, columns, light.exponents(draws, augmentation))
-        light.darken_corners(views, moved, draws, augmentation)
-        photograph(views, draws, augmentation)
+    images, masks = images.contiguous(), masks.contiguous()
+    views, moved = torch.empty_like(images), torch.empty_like(masks)
+    plan = draw_plan(Draws(len(images), generator), augmentation, *images.shape[2:])
+    if images.device.type == "cpu":
+        _write_each(images.numpy(), masks.numpy(), plan, views.numpy(), moved.numpy())
+    else:
+        # bfloat16 has 8 bits of precision, too few for a sum of channels that is rounded to 8 bits again.
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            write_views(images, masks, plan, device, views, moved)
     return views, moved
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What chance has decided about a batch; of single images, it has drawn what the rest follows from."""
+
+    points: FloatArray
+    """(B, 2, POINTS, POINTS)"""
+    light: Light
+    draws: list[ImageDraws]
+    augmentation: Augmentation
+
+    def of(self, images: slice) -> "Plan":
+        """Return the plan of some of the images."""
+        light = Light(*(part[images] for part in self.light))
+        return Plan(self.points[images], light, self.draws[images], self.augmentation)
+
+
+def draw_plan(draws: Draws, augmentation: Augmentation, height: int, width: int) -> Plan:
+    """Decide what becomes of a batch of images of this size."""
+    points = control_points(draws, augmentation, height, width)
+    return Plan(points, draw_light(draws, augmentation, height, width), draws.images(), augmentation)
+
+
+def _write_each(
+    images: ByteArray,
+    masks: ByteArray,
+    plan: Plan,
+    views: ByteArray,
+    moved: ByteArray,
+) -> None:
+    """Write the views that are planned, each by one thread, in whose caches the image stays.
+
+    No operator of PyTorch may run here: after a large one, its own threads spin for a while, on the
+    processors that these threads need.
+    """
+
+    def view(index: int) -> None:
+        one = slice(index, index + 1)
+        write_views(images[one], masks[one], plan.of(one), cpu, views[one], moved[one])
+
+    work = len(images) * images.shape[2] * images.shape[3] * _STEPS_OF_A_PIXEL
+    numba_threads.run(view, len(images), work)
+
+
+def write_views(
+    images: Picture,
+    masks: Picture,
+    plan: Plan,
+    operators: Operators[Picture],
+    views: Picture,
+    moved: Picture,
+) -> None:
+    """Write the views that are planned, in the order in which a camera meets them: scene, light, sensor."""
+    augmentation = plan.augmentation
+    operators.sample(images, masks, plan.points, views, moved)
+    for view, draws in zip(views, plan.draws, strict=True):
+        add_scene(view, draws, augmentation, operators)
+    operators.recolour(views, plan.light)
+    for view, lesion, draws in zip(views, moved[:, 0], plan.draws, strict=True):
+        if draws.happens("corners", augmentation):
+            operators.darken(view, lesion, draw_opening(draws, augmentation))
+        photograph(view, draws, augmentation, operators)
