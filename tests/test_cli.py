@@ -136,9 +136,11 @@ def test_data_commands_pass_their_options_on(calls):
     assert main(["data", "check", "DATA", "--masks", "MASKS", "--layout", "folder"]) == 1
     calls("dermseg.data.commands.prepare", 0)
     assert main(["data", "prepare", "DATA", "--size", "64", "--out", "CACHE", "--geometry", "fit"]) == 0
+    assert main(["data", "prepare", "DATA", "--preprocessing", "[shades_of_grey, hair_removal]"]) == 0
     assert made == [
         ("DATA", "folder", Path("MASKS"), None, None),
-        ("DATA", 64, "fit", "auto", None, Path("CACHE")),
+        ("DATA", 64, "fit", (), "auto", None, Path("CACHE")),
+        ("DATA", 256, "squash", ["shades_of_grey", "hair_removal"], "auto", None, None),
     ]
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 
 from dermseg.data.decoding import Entry, decoded, good
@@ -46,7 +47,7 @@ def build(pairs: Sequence[Pair], plan: dict[str, Any], directory: Path, workers:
         # A kill between pixels and their line left a row that nobody vouches for.
         RowWriter(directory, size, len(good(done))) as rows,
         (directory / JOURNAL).open("a", encoding="utf-8") as journal,
-        Progress(disable=not progress) as bar,
+        Progress(console=Console(stderr=True), disable=not progress) as bar,
     ):
         task = bar.add_task(f"Preparing {size} px", total=len(pairs), completed=len(done))
         for entry, image, mask in decoded(remaining, size, workers, plan["geometry"], plan["preprocessing"]):

@@ -3,6 +3,7 @@
 Nothing heavy is imported before one runs; `dermseg.cli` lists them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +86,7 @@ def data_prepare(
     size: int = 256,
     out: Path | None = None,
     geometry: Geometry = "squash",
+    preprocessing: Sequence[str] = (),
     layout: Layout = "auto",
     masks: Path | None = None,
 ) -> int:
@@ -95,12 +97,13 @@ def data_prepare(
         size: Side of the square images, in pixels.
         out: Folder of caches, the same as `dermseg train --cache`; by default in the user's cache folder.
         geometry: squash the whole frame, fit it at its own aspect (the rest mirrors it), or crop the middle.
+        preprocessing: What is done to the images then, in this order, e.g. '[shades_of_grey, hair_removal]'.
         layout: How the folder is laid out.
         masks: Folder of the masks, where they are not beside the images.
     """
     from dermseg.data.commands import prepare
 
-    return 1 if prepare(path, size, geometry, layout, masks, out) else 0
+    return 1 if prepare(path, size, geometry, preprocessing, layout, masks, out) else 0
 
 
 def data_preview(

@@ -1,6 +1,7 @@
 """What `dermseg data check | prepare | synthesize` do and print."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -73,20 +74,49 @@ def _remarks(examination: Examination) -> list[str]:
 
 
 def prepare(
-    path: str, size: int, geometry: Geometry, layout: str, masks: Path | None, out: Path | None
+    path: str,
+    size: int,
+    geometry: Geometry,
+    preprocessing: Sequence[str],
+    layout: str,
+    masks: Path | None,
+    out: Path | None,
 ) -> int:
-    """Build the cache of a data set and say where it is; return the number of files that cannot be used."""
+    """Build the cache of a data set and say where it is.
+
+    Args:
+        path: Folder of a data set.
+        size: Side of the square images, in pixels.
+        geometry: How an image comes into the square.
+        preprocessing: Names of the steps that it goes through there.
+        layout: How the folder is laid out.
+        masks: Folder of the masks, where they are not beside the images.
+        out: Folder of all caches; the user's cache folder without.
+
+    Returns:
+        The number of files that cannot be used.
+    """
     collection = read_collection(Path(path), layout, masks)
     directory = caches.directory_for(Path(path), size, out)
-    cache = caches.prepare(collection.pairs, size, directory, progress=True, geometry=geometry, verify=True)
+    cache = caches.prepare(
+        collection.pairs,
+        size,
+        directory,
+        progress=True,
+        geometry=geometry,
+        preprocessing=preprocessing,
+        verify=True,
+    )
     problems = [*collection.problems, *cache.problems]
     for line in problem_lines(problems):
         _print(f"  {line}")
-    _print(f"{len(cache.identifiers):,} pairs at {size} px ({geometry}) in {cache.directory}")
+    made = ", ".join([geometry, *preprocessing])
+    _print(f"{len(cache.identifiers):,} pairs at {size} px ({made}) in {cache.directory}")
     _print(f"checksum {cache.checksum}")
     for folder in caches.outdated(cache):
         _print(f"made of other files or by another version; delete it when nothing trains on it: {folder}")
     words = ["dermseg", "train", "--data", path, "--size", str(size), "--geometry", geometry]
+    words += ["--preprocessing", f"[{', '.join(preprocessing)}]"] if preprocessing else []
     words += ["--layout", layout] if layout != "auto" else []
     words += ["--masks", str(masks)] if masks else []
     words += ["--cache", str(out)] if out else []
@@ -96,7 +126,7 @@ def prepare(
 
 def synthesize(out: Path, count: int, size: int, seed: int) -> None:
     """Draw synthetic pairs and say where they are."""
-    synthetic_collection(out, count, size, seed)
+    synthetic_collection(out, count, size, seed, progress=True)
     _print(f"{count:,} pairs in {out / 'images'} and {out / 'masks'}")
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from rich.console import Console
+from rich.progress import track
 from scipy import ndimage
 
 from dermseg.data.artefacts import FloatArray, add_bubbles, add_hair, add_ruler, add_vignette
@@ -29,7 +31,9 @@ _PIGMENTS = np.array([[0.60, 1.05, 1.50], [1.15, 0.95, 0.65], [0.06, 0.40, 0.33]
 _MINIMUM_SIZE = 16
 
 
-def synthetic_collection(directory: Path, count: int, size: int, seed: int) -> Collection:
+def synthetic_collection(
+    directory: Path, count: int, size: int, seed: int, progress: bool = False
+) -> Collection:
     """Draw pairs into `directory/images` and `directory/masks`, or reuse those that are there.
 
     Args:
@@ -37,6 +41,7 @@ def synthetic_collection(directory: Path, count: int, size: int, seed: int) -> C
         count: Number of pairs.
         size: Side in pixels.
         seed: Pair i depends on the seed and i alone, not on `count`.
+        progress: Show a progress bar on a terminal.
 
     Returns:
         The pairs.
@@ -52,7 +57,9 @@ def synthetic_collection(directory: Path, count: int, size: int, seed: int) -> C
         _remove_drawn(directory)
         write_json(label, wanted)
     pairs = []
-    for index in range(count):
+    console = Console(stderr=True)
+    shown = progress and console.is_terminal
+    for index in track(range(count), "Drawing", console=console, disable=not shown):
         name = f"synthetic-{seed}-{index:05d}"
         pair = Pair(name, directory / "images" / f"{name}.png", directory / "masks" / f"{name}.png")
         if not (pair.image.exists() and pair.mask.exists()):
