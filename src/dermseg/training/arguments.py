@@ -93,8 +93,9 @@ class TrainArguments:
     loss_arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of the loss that differ from its defaults, e.g. --loss_arguments.bce_weight 0.5"""
 
-    deep_supervision: Literal["none", "mean", "sum"] = "none"
-    """How the losses of all heads of the network are joined; with 'none', the prediction alone is trained."""
+    deep_supervision: Literal["none", "mean", "sum", "halving"] = "none"
+    """How the losses of all heads of the network are joined; with 'none', the prediction alone is trained,
+    with 'halving' a head counts half as much as the next finer one, and the coarsest not at all."""
 
     mask_feedback: bool = False
     """Show the network a mask that it predicted for the image in an earlier epoch (fa_net)."""
