@@ -1,7 +1,8 @@
 """The mLSTM in its parallel form: all steps at once, as one chunk, however many they are.
 
 An export may leave the number of steps open, so that they cannot be cut into chunks. Work and memory grow
-with the square of their number, which is that of the encoder's levels, or of the rows of an image.
+with the square of their number, which is that of the encoder's levels, of the rows of an image, or of the
+patches of one in Vision-LSTM.
 """
 
 import torch
