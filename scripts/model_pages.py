@@ -113,9 +113,7 @@ def _facts(summary: Summary) -> Iterator[str]:
         *summary.totals,
         ("images are standardised with", f"mean {mean}; standard deviation {std}"),
         ("sides are padded to multiples of", f"{summary.stride} px"),
-        ("an image's result depends on its batch", "no" if summary.batch_independent else "yes"),
-        ("`torch.compile` to one graph", "yes" if summary.compiles else "no"),
-        ("ONNX export", "yes" if summary.exports_to_onnx else "no"),
+        *summary.promises,
     ]
     yield "| | |"
     yield "|---|---|"

@@ -184,9 +184,11 @@ def ship(plan: Plan) -> None:
             target = results / name / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(plan.work / "evaluation" / name / file, target)
-    for file in ("config.yaml", "metrics.csv", "curves.png"):
-        shutil.copyfile(plan.work / plan.source / file, results / file)
-    shutil.copyfile(plan.work / plan.source / "summary.json", results / "training.json")
+    for run, part in ((f"{plan.source}-first", "part-1"), (plan.source, "part-2")):
+        (results / part).mkdir(exist_ok=True)
+        for file in ("config.yaml", "metrics.csv", "curves.png"):
+            shutil.copyfile(plan.work / run / file, results / part / file)
+        shutil.copyfile(plan.work / run / "summary.json", results / part / "training.json")
     facts = card_facts(
         plan.weights,
         "default",

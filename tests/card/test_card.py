@@ -52,19 +52,24 @@ def facts():
         "training": {
             "split": {"name": "mine", "checksum": "0123456789abcdef"},
             "images": {"train": 1234, "validation": 56, "test": 78},
-            "arguments": {
-                "size": 192,
-                "batch_size": 8,
-                "learning_rate": 1e-3,
-                "warmup_epochs": 1,
-                "gradient_clip": 1.0,
-                "weight_average": 0.998,
-                "augmentation": {"preset": "strong"},
-            },
-            "epochs": 12,
-            "best": {"epoch": 11},
-            "seconds": 3600.0,
-            "environment": {"processor": "a processor", "threads": 2},
+            "parts": [
+                {
+                    "arguments": {
+                        "size": size,
+                        "batch_size": 8,
+                        "learning_rate": 1e-3,
+                        "warmup_epochs": 1,
+                        "gradient_clip": 1.0,
+                        "weight_average": 0.998,
+                        "augmentation": {"preset": "strong"},
+                    },
+                    "epochs": 12,
+                    "best": {"epoch": 11},
+                    "seconds": 1800.0,
+                    "environment": {"processor": "a processor", "threads": 2},
+                }
+                for size in (160, 192)
+            ],
         },
         "calibration": {
             "images": 56,

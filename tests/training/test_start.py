@@ -96,10 +96,16 @@ def test_images_of_the_earlier_run_stay_known(run, first, tmp_path):
     assert set(read_learned(third.weights).names("test")) == set(learned.names("test"))
 
 
-def test_the_same_images_are_noted_once(run, first):
-    second = run(weights=str(first), split=str(first.parent / "split.json"))
-    assert "earlier" not in read_notes(second.weights)
-    assert "earlier" not in read_notes(first)
+def test_how_the_weights_came_to_be_is_noted_and_the_same_images_once(run, first, tmp_path):
+    split = str(first.parent / "split.json")
+    second = run(weights=str(first), split=split)
+    third = run(weights=str(second.weights), split=split, size=64, out=tmp_path / "third")
+    sizes, notes = [], read_notes(third.weights)
+    while notes:
+        sizes.append(notes["arguments"]["size"])
+        notes = notes.get("earlier")
+        assert notes is None or "split" not in notes
+    assert sizes == [64, 32, 32]
 
 
 def test_weights_that_do_not_say_what_shaped_them_are_taken(run, tiny, tmp_path):

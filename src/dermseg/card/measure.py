@@ -72,13 +72,19 @@ def card_facts(
             "data": notes["data"],
             "split": {"name": split["name"], "checksum": split["checksum"]},
             "images": {side: len(split[side]) for side in ("train", "validation", "test")},
-            **{key: notes[key] for key in ("arguments", "epochs", "best", "seconds", "environment")},
+            "parts": _parts(notes),
         },
         "calibration": notes["calibration"],
         "scores": [_scores(title, folder, labels.get(title)) for title, folder in evaluations.items()],
         "effects": dict(measured),
         "latency": list(latency),
     }
+
+
+def _parts(notes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Trainings that followed each other, of which each started from the weights of the one before."""
+    part = {key: notes[key] for key in ("arguments", "epochs", "best", "seconds", "environment")}
+    return [*(_parts(notes["earlier"]) if "earlier" in notes else ()), part]
 
 
 def _scores(title: str, folder: Path, labels: Mapping[str, str] | None) -> dict[str, Any]:

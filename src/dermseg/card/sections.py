@@ -111,18 +111,27 @@ def _data(facts: Facts) -> Section:
 
 
 def _recipe(facts: Facts) -> Section:
-    training = facts["training"]
-    a, machine = training["arguments"], training["environment"]
+    parts = facts["training"]["parts"]
+    machine = parts[-1]["environment"]
     return Section(
         "How it was trained",
         (
-            f"{training['epochs']} epochs at {a['size']} px, batch {a['batch_size']}; BCE + Dice; AdamW at "
-            f"{a['learning_rate']:g}, cosine, {a['warmup_epochs']} epoch(s) of warm-up; gradient norm cut at "
-            f"{a['gradient_clip']}; running average of the weights, {a['weight_average']}; augmentation "
-            f"{a['augmentation']}; encoder from ImageNet weights. Best epoch {training['best']['epoch']}.",
-            f"{training['seconds'] / 60:.0f} minutes on {machine['processor']}, {machine['threads']} threads "
-            "shared with other work. Again: python scripts/train_default.py (configs/default.yaml).",
+            *(_part(number, part) for number, part in enumerate(parts, 1)),
+            f"{sum(part['seconds'] for part in parts) / 60:.0f} minutes on {machine['processor']}, "
+            f"{machine['threads']} threads shared with other work. Again: python scripts/train_default.py "
+            "(configs/default.yaml).",
         ),
+    )
+
+
+def _part(number: int, part: Mapping[str, Any]) -> str:
+    a = part["arguments"]
+    start = "the weights of the part before" if number > 1 else "an encoder with ImageNet weights"
+    return (
+        f"Part {number}, from {start}: {part['epochs']} epochs at {a['size']} px, batch {a['batch_size']}; "
+        f"BCE + Dice; AdamW at {a['learning_rate']:g}, cosine, {a['warmup_epochs']} epoch(s) of warm-up; "
+        f"gradient norm cut at {a['gradient_clip']}; running average of the weights, {a['weight_average']}; "
+        f"augmentation {a['augmentation']}. Best epoch {part['best']['epoch']}."
     )
 
 

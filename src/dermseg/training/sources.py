@@ -17,7 +17,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.division import divide
-from dermseg.training.start import learned_earlier
+from dermseg.training.start import earlier_training
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TrainingImages:
     fingerprints: dict[str, Any] = field(default_factory=dict)
     """Note by which `dermseg evaluate` knows the images again, whatever their names."""
     earlier: dict[str, Any] = field(default_factory=dict)
-    """The same of further images, which shaped the weights that the run starts from."""
+    """Of the weights that the run starts from: how they were trained, and on which further images."""
 
 
 def load_images(arguments: TrainArguments, split_file: Path, console: Console) -> TrainingImages:
@@ -72,7 +72,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     fingerprints, _ = cached_duplicates(cache)
     earlier = {}
     if arguments.weights is not None:
-        earlier = learned_earlier(arguments.weights, split, fingerprints, arguments.allow_leak)
+        earlier = earlier_training(arguments.weights, split, fingerprints, arguments.allow_leak)
     return TrainingImages(
         collection,
         split,

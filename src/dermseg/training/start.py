@@ -8,15 +8,17 @@ from dermseg.data.duplicates import Fingerprint
 from dermseg.data.pairs import listing
 from dermseg.data.splits import Split
 from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.leakage import leaks_by_name, leaks_by_picture, read_learned
+from dermseg.evaluation.leakage import Learned, leaks_by_name, leaks_by_picture, read_learned
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, read_notes
 from dermseg.training.arguments import TrainArguments
 from dermseg.weights import weight_file
 
-_LEARNED = ("split", "fingerprints", "earlier")
+_IMAGES = ("split", "fingerprints")
 """Notes of a weight file that say which images shaped it."""
+_TRAINING = ("model", "data", "arguments", "epochs", "best", "seconds", "environment", "earlier")
+"""Notes that say how it was trained."""
 
 
 def create_network(arguments: TrainArguments) -> SegmentationModel:
@@ -52,7 +54,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
     return network
 
 
-def learned_earlier(
+def earlier_training(
     weights: str, split: Split, fingerprints: Sequence[Fingerprint], allow_leak: bool
 ) -> dict[str, Any]:
     """Check that a run's test and validation images are new to the weights that it starts from.
@@ -64,8 +66,8 @@ def learned_earlier(
         allow_leak: Let images pass that are not new. `dermseg evaluate` will still know them.
 
     Returns:
-        What is to be noted in the weights that the run makes: the images of the earlier training, empty if
-        the run's own are the same.
+        What is to be noted of those weights in the ones that the run makes: how they were trained and,
+        unless the run's own images include them, on which images. Empty if they do not say.
 
     Raises:
         DataError: Images on those sides shaped the weights.
@@ -74,20 +76,25 @@ def learned_earlier(
     learned = read_learned(weight_file(weights))
     if learned is None:
         return {}
-    known = {one.identifier: one for one in fingerprints}
+    if not allow_leak:
+        _refuse_known_images(learned, weights, split, fingerprints)
+    notes = read_notes(weights)
+    known = set(learned.names("test")) <= {*split.train, *split.validation}
+    return {key: notes[key] for key in (*_TRAINING, *(() if known else _IMAGES)) if key in notes}
+
+
+def _refuse_known_images(
+    learned: Learned, weights: str, split: Split, fingerprints: Sequence[Fingerprint]
+) -> None:
+    pictures = {one.identifier: one for one in fingerprints}
     for side in ("test", "validation"):
         names = getattr(split, side)
         leaks = leaks_by_name(learned, names, side)
-        leaks += leaks_by_picture(learned, [known[name] for name in names if name in known], side)
-        found = list(dict.fromkeys(leak.identifier for leak in leaks))
-        if found and not allow_leak:
+        leaks += leaks_by_picture(learned, [pictures[name] for name in names if name in pictures], side)
+        if found := list(dict.fromkeys(leak.identifier for leak in leaks)):
             raise DataError(
                 f"{len(found):,} of the {len(names):,} {side} images of split {split.name} have shaped the "
                 f"weights {Path(weights).name}, so scores on them would be too good: {listing(found)}. Start "
                 "with the split that those were trained on, or from weights that have not seen these images, "
                 "or pass --allow-leak; evaluations will then refuse the images that are not new"
             )
-    if set(learned.names("test")) <= {*split.train, *split.validation}:
-        return {}
-    notes = read_notes(weights)
-    return {key: notes[key] for key in _LEARNED if key in notes}
