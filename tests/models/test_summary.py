@@ -34,6 +34,25 @@ def test_a_network_is_told_stage_by_stage_with_its_totals(capsys: pytest.Capture
         assert any(line.startswith(label) and line.endswith(value) for line in printed.splitlines()), label
 
 
+@pytest.mark.parametrize(
+    ("name", "exported"),
+    [
+        ("vm_unet", "any number of images of any size"),
+        ("swin_unet", "one image of 224 x 224 px"),
+        ("swin_unet_256", "one image of 256 x 256 px"),
+    ],
+)
+def test_what_compiles_and_exports_is_told(name: str, exported: str, capsys: pytest.CaptureFixture[str]):
+    print_summary(name)
+    lines = capsys.readouterr().out.splitlines()
+    for label, value in (
+        ("an image's result depends on its batch", "no"),
+        ("torch.compile to one graph", "yes"),
+        ("ONNX export", exported),
+    ):
+        assert any(line.startswith(label) and line.endswith(f"  {value}") for line in lines), label
+
+
 def test_dead_parameters_and_departures_are_told(capsys: pytest.CaptureFixture[str]):
     print_summary("vm_unet_v2")
     lines = capsys.readouterr().out.splitlines()

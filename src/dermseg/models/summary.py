@@ -28,9 +28,8 @@ class Summary:
     """Paragraphs on where the release departs from its paper, or ours from the release."""
     preprocessing: Preprocessing
     stride: int
-    batch_independent: bool
-    compiles: bool
-    exports_to_onnx: bool
+    promises: tuple[tuple[str, str], ...]
+    """Lines of a name and a value: what the network's flags say, which its tests hold it to."""
     costs: NetworkCosts
 
     @property
@@ -74,10 +73,19 @@ def summarize(name: str) -> Summary:
         departures=departures,
         preprocessing=model.preprocessing,
         stride=model.stride,
-        batch_independent=model.batch_independent,
-        compiles=model.compiles,
-        exports_to_onnx=model.exports_to_onnx,
+        promises=_promises(model),
         costs=network_costs(name, SIZE),
+    )
+
+
+def _promises(model: SegmentationModel) -> tuple[tuple[str, str], ...]:
+    any_size = model.exports_any_size and model.batch_independent
+    side = model.preprocessing.size
+    exported = "any number of images of any size" if any_size else f"one image of {side} x {side} px"
+    return (
+        ("an image's result depends on its batch", "no" if model.batch_independent else "yes"),
+        ("torch.compile to one graph", "yes" if model.compiles else "no"),
+        ("ONNX export", exported if model.exports_to_onnx else "no"),
     )
 
 
@@ -119,8 +127,9 @@ def print_summary(name: str) -> None:
     for paragraph in summary.description:
         text(_joined(paragraph), "")
     out.print(_table(summary.costs.stages))
-    width = max(len(label) for label, _ in summary.totals)
-    text("", *(f"{label:<{width}}  {value}" for label, value in summary.totals))
+    lines = (*summary.totals, *summary.promises)
+    width = max(len(label) for label, _ in lines)
+    text("", *(f"{label:<{width}}  {value}" for label, value in lines))
     for number, paragraph in enumerate(summary.departures):
         text("", ("Departures: " if number == 0 else "") + _joined(paragraph))
 
