@@ -4,21 +4,37 @@ import numpy as np
 import pytest
 from numba import njit
 
-from dermseg.ops.numba_lanes import WIDTH, exp2, fill, load, softplus, softplus_slope, store, total
+from dermseg.ops.numba_lanes import (
+    EXP2_CONSTANTS,
+    HIGHEST,
+    WIDTH,
+    exp2,
+    exp2_within,
+    fill,
+    larger,
+    largest,
+    load,
+    logistic,
+    softplus,
+    store,
+    total,
+)
 from dermseg.ops.numba_math import pointer
 
 
 @njit
-def evaluate(which, x, out):
-    x_at, out_at = pointer(x), pointer(out)
+def evaluate(which, x, out, constants):
+    x_at, out_at, constants_at = pointer(x), pointer(out), pointer(constants)
     for i in range(0, x.size, WIDTH):
         lanes = load(x_at, i)
         if which == 0:
             result = exp2(lanes)
         elif which == 1:
             result = softplus(lanes)
+        elif which == 2:
+            result = logistic(lanes)
         else:
-            result = softplus_slope(lanes)
+            result = exp2_within(lanes, constants_at)
         store(result, out_at, i)
 
 
@@ -30,12 +46,31 @@ def calculate(x, y, number, out):
     return total(a - fill(number))
 
 
+@njit
+def compare(x, y, out):
+    x_at, y_at, out_at = pointer(x), pointer(y), pointer(out)
+    store(larger(load(x_at, 0), load(y_at, 0)), out_at, 0)
+    return largest(load(x_at, 0))
+
+
 def call(which, x):
     padded = np.zeros(-(-x.size // WIDTH) * WIDTH, x.dtype)
     padded[: x.size] = x
     out = np.empty_like(padded)
-    evaluate(which, padded, out)
+    evaluate(which, padded, out, EXP2_CONSTANTS)
     return out[: x.size]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_larger_and_largest(dtype):
+    x, y = np.random.default_rng(0).normal(size=(2, WIDTH)).astype(dtype)
+    y[3] = np.nan
+    out = np.empty_like(x)
+    assert compare(x, y, out) == x.max()
+    assert np.isnan(out[3])
+    np.testing.assert_array_equal(np.delete(out, 3), np.delete(np.maximum(x, y), 3))
+    compare(y, x, out)
+    assert out[3] == x[3]
 
 
 def exact_softplus(x):
@@ -66,6 +101,15 @@ def test_accuracy_in_units_of_the_last_place(which, exact, low, dtype):
     truth = exact(x.astype(np.longdouble))
     error = np.abs(call(which, x) - truth) / truth / np.finfo(dtype).eps
     assert error.max() < 2.5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_without_limits_are_as_accurate(dtype):
+    x = np.linspace(-HIGHEST, HIGHEST, 200_001).astype(dtype)
+    truth = np.exp2(x.astype(np.longdouble))
+    error = np.abs(call(3, x) - truth) / truth / np.finfo(dtype).eps
+    assert error.max() < 2.5
+    assert np.isnan(call(3, np.array([np.nan], dtype))).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermseg.errors import ConfigError
-from dermseg.ops.ss2d import cpu, reference, ss2d_scan
+from dermseg.ops.ss2d import cpu, projected_ss2d_scan, reference, ss2d_scan
 
 SHAPES = [
     # batch, H, W, channels, N: one of everything; less and more than a block, a chunk, a group
@@ -69,6 +69,53 @@ def test_float32_is_as_close_to_the_truth_as_float32_can_be():
     )
     for ours, truth in zip(value_and_gradients(cpu.ss2d_scan, inputs), expected, strict=True):
         assert (ours - truth).abs().max() <= 2e-6 * truth.abs().max()
+
+
+def draw_projected(batch, height, width, channels, states, rank, dtype=torch.float64):
+    x, _, A, _, _, D, bias = draw(batch, height, width, channels, states, dtype)
+    generator = torch.Generator().manual_seed(1)
+    rows, weight = (batch, height, width, 4, rank + 2 * states), (4, channels, rank)
+    projected, step_weight = (
+        torch.randn(shape, generator=generator, dtype=dtype) for shape in (rows, weight)
+    )
+    return [x, projected.requires_grad_(), step_weight.requires_grad_(), A, D, bias]
+
+
+def scan_of_projections(x, projected, step_weight, A, D, bias):
+    states = A.shape[-1]
+    delta = torch.stack([projected[..., k, : -2 * states] @ step_weight[k].T for k in range(4)], dim=3)
+    B, C = projected[..., -2 * states : -states], projected[..., -states:]
+    return reference.ss2d_scan(x, delta, A, B, C, D, bias)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_step_sizes_may_be_computed_on_the_way(shape, rank):
+    inputs = draw_projected(*shape, rank)
+    expected = value_and_gradients(scan_of_projections, inputs)
+    for ours, theirs in zip(value_and_gradients(projected_ss2d_scan, inputs), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+    with torch.no_grad():
+        torch.testing.assert_close(projected_ss2d_scan(*inputs), expected[0], rtol=1e-11, atol=1e-11)
+
+
+def test_step_sizes_computed_on_the_way_in_float32_are_as_close_to_the_truth():
+    inputs = [t.detach() for t in draw_projected(2, 9, 11, 37, 16, 5, torch.float32)]
+    truth = scan_of_projections(*(t.double() for t in inputs))
+    assert (projected_ss2d_scan(*inputs) - truth).abs().max() <= 2e-6 * truth.abs().max()
+
+
+@pytest.mark.filterwarnings("ignore:.*jit.trace.*:FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_whoever_records_operators_gets_those_of_training(compiled, monkeypatch):
+    monkeypatch.setattr(cpu, "projected_ss2d_scan", None)
+    inputs = [t.detach() for t in draw_projected(1, 3, 4, 5, 2, 2, torch.float32)]
+    expected = scan_of_projections(*inputs)
+    if compiled:
+        function = torch.compile(projected_ss2d_scan, fullgraph=True, backend="eager")
+    else:
+        function = torch.jit.trace(projected_ss2d_scan, inputs, check_trace=False)
+    torch.testing.assert_close(function(*inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_directions_come_in_the_released_order():
@@ -184,6 +231,25 @@ def test_extreme_steps_stay_finite(level, dtype):
         assert a.isfinite().all()
         # Below 2^-126 float32 is flushed to zero here and kept as a denormal number there.
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()) + 1e-30)
+
+
+def test_steps_that_end_the_memory_of_one_channel_leave_the_others_exact():
+    # In one chunk and block, some powers leave the normal numbers of float32 and some do not.
+    x, delta, A, B, C, D, bias = (t.detach() for t in draw(1, 2, 70, 21, 4, torch.float32))
+    delta[0, 0, 40, :, 3] = 90
+    delta[0, 1, 5, :, 18] = 1e4
+    doubles = (t.double() for t in (x, delta, A, B, C, D, bias))
+    truth = reference.ss2d_scan(*doubles)
+    y = cpu.ss2d_scan(x, delta, A, B, C, D, bias)
+    assert (y - truth).abs().amax((0, 1, 2)).le(2e-6 * truth.abs().amax((0, 1, 2))).all()
+
+
+def test_a_nan_does_not_hide_how_long_the_steps_before_it_were():
+    x, delta, A, B, C, D, bias = (t.detach() for t in draw(1, 1, 8, 3, 2, torch.float32))
+    delta[0, 0, 2], delta[0, 0, 5, 0] = 1e4, torch.nan
+    expected = reference.ss2d_scan(x, delta, A, B, C, D, bias)
+    y = cpu.ss2d_scan(x, delta, A, B, C, D, bias)
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-2, equal_nan=True)
 
 
 def test_nan_is_not_hidden():

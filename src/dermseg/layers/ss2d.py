@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.ops.ss2d import ss2d_scan
+from dermseg.ops.ss2d import projected_ss2d_scan
 
 DIRECTIONS = 4
 STEP_RANGE = (1e-3, 1e-1)
@@ -58,8 +58,7 @@ class SS2D(nn.Module):
         scanned, gate = self.in_proj(x).chunk(2, dim=-1)
         scanned = F.silu(self.conv(scanned.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
         projected = F.linear(scanned, self.x_proj.flatten(0, 1)).reshape(*scanned.shape[:3], DIRECTIONS, -1)
-        low_rank, B, C = torch.split(projected, [self.rank, self.state, self.state], dim=-1)
-        delta = torch.einsum("bhwkr,kdr->bhwkd", low_rank, self.step_weight)
-        y = ss2d_scan(scanned, delta, -torch.exp(self.A_log), B, C, self.D, self.step_bias)
+        A = -torch.exp(self.A_log)
+        y = projected_ss2d_scan(scanned, projected, self.step_weight, A, self.D, self.step_bias)
         gated: Tensor = self.out_proj(self.norm(y) * F.silu(gate))
         return gated

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from dermseg.ops import numba_threads
-from dermseg.ops.ss2d import kernels
-from dermseg.ops.ss2d.kernels import BLOCK, CHUNK, blocks_of, group_size, groups_of
+from dermseg.ops import memory, numba_threads
+from dermseg.ops.numba_blocks import BLOCK
+from dermseg.ops.numba_lanes import EXP2_CONSTANTS
+from dermseg.ops.ss2d.cpu_backward import backward
+from dermseg.ops.ss2d.cpu_blocks import CHUNK, blocks_of, group_size, groups_of
+from dermseg.ops.ss2d.cpu_forward import forward
+
+memory.keep_freed_memory()
 
 
 def ss2d_scan(
@@ -31,6 +36,24 @@ def ss2d_scan(
     return y
 
 
+def projected_ss2d_scan(
+    x: Tensor, projected: Tensor, step_weight: Tensor, A: Tensor, D: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """Scan as `ss2d_scan` does, once no gradient is wanted; step sizes are never all in memory.
+
+    Arguments and result are those of the public function, all float32 or all float64.
+    """
+    rank, states = step_weight.shape[-1], A.shape[-1]
+    y, no_starts = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(0)
+    workspace = _blocks_workspace(x, 2 * states + 2 + rank)
+    _run(
+        forward,
+        (x, projected, A, projected, projected, D, delta_bias),
+        (step_weight.contiguous(), y, no_starts, workspace, _EXP2_CONSTANTS),
+    )
+    return y
+
+
 @torch.library.custom_op("dermseg::directional_scan", mutates_args=(), device_types="cpu")
 def _scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor, keep: bool
@@ -40,11 +63,8 @@ def _scan(
     `delta` is (directions, batch, H, W, channels) here and in the backward pass; the rest is as outside.
     """
     y, starts = _outputs(x, delta, A, B, C, D, delta_bias, keep)
-    _run(
-        kernels.forward,
-        (x, delta, A, B, C, D, delta_bias),
-        (y, starts, _blocks_workspace(x, 2 * A.shape[-1] + 2)),
-    )
+    workspace = _blocks_workspace(x, 2 * A.shape[-1] + 2)
+    _run(forward, (x, delta, A, B, C, D, delta_bias), (None, y, starts, workspace, _EXP2_CONSTANTS))
     return y, starts
 
 
@@ -80,7 +100,7 @@ def _scan_backward(
     rows = x.new_empty(batch * groups, 4, A.shape[-1], CHUNK)
     outputs = (A_grad, B_grad, C_grad, D_grad, bias_grad, _blocks_workspace(x, 3 * A.shape[-1] + 4), rows)
     _run(
-        kernels.backward,
+        backward,
         (x, delta, A, B, C, D, delta_bias),
         (starts, y_grad, x_grad, delta_grad, *outputs),
     )
@@ -114,7 +134,10 @@ _scan.register_autocast("cpu", torch.float32)
 _scan_backward.register_autocast("cpu", torch.float32)
 
 
-def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+_EXP2_CONSTANTS = torch.from_numpy(EXP2_CONSTANTS)
+
+
+def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], others: tuple[Tensor | None, ...]) -> None:
     """Run a kernel on every group of channels of every image."""
     x, delta, A, B, C, D, delta_bias = (tensor.detach().contiguous() for tensor in inputs)
     batch, height, width, channels = x.shape
@@ -122,9 +145,9 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple
     numba_threads.run(
         kernel,
         batch * groups_of(channels),
-        delta.numel() * A.shape[-1],
+        x.numel() * len(A) * A.shape[-1],
         _orders(height, width, len(A)),
-        *(tensor.numpy() for tensor in (*views, *outputs)),
+        *(None if tensor is None else tensor.detach().numpy() for tensor in (*views, *others)),
     )
 
 

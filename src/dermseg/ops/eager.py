@@ -1,0 +1,35 @@
+"""Says when an operator may run as one compiled kernel without telling PyTorch: nothing is being recorded."""
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from dermseg.ops.backend import choose
+
+_TYPES = (torch.float32, torch.float64)
+
+
+def kernel_runs(operator: str, *tensors: Tensor) -> bool:
+    """Whether the kernels of the CPU compute this call, and neither gradients nor a graph are wanted of it.
+
+    A kernel for inference alone may join what training keeps apart. Whoever records, counts or translates
+    operators (autograd, `torch.compile`, `torch.export`, `torch.jit.trace`, autocast, a dispatch mode) wants
+    the operators that it knows.
+
+    Args:
+        operator: Name of the operator, for messages.
+        tensors: All its inputs.
+    """
+    if torch.compiler.is_compiling() or torch._C._is_tracing():
+        return False
+    if _get_current_dispatch_mode() is not None:
+        return False
+    first = tensors[0]
+    if torch.is_autocast_enabled("cpu") or first.dtype not in _TYPES:
+        return False
+    if any(tensor.dtype != first.dtype or tensor.device.type != "cpu" for tensor in tensors):
+        return False
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    chosen: str = choose(operator, first.device, first.dtype)
+    return chosen == "numba"
