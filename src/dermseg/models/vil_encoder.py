@@ -10,6 +10,8 @@ from dermseg.models.vm_unet import STAGES, EncoderMaps
 
 WIDTHS = {"vil_tiny": 192, "vil_small": 384, "vil_base": 768}
 """Channels of the sizes that the authors of Vision-LSTM trained, by the name that chooses one."""
+DEPTH = 24
+"""Blocks of every size."""
 GRID = 14
 """Patches along each side of the 224x224 images that they trained for."""
 
@@ -34,7 +36,7 @@ class ViLEncoder(nn.Module):
         super().__init__()
         given = WIDTHS[name]
         first, second, third, last = widths
-        self.backbone = ViL(given, grid=GRID)
+        self.backbone = ViL(given, DEPTH, GRID)
         self.enlarge = nn.ModuleList((PatchExpand(given, first, 4), PatchExpand(given, second, 2)))
         self.reduce = nn.ModuleList((PatchEmbed(third, 1, given), PatchEmbed(last, 2, given)))
 
