@@ -189,8 +189,8 @@ def time_operator(case: Case) -> dict[str, object]:
 
 def time_training(case: Case) -> dict[str, object]:
     """Time forward, backward and AdamW of the full network."""
-    from dermseg.layers import ss2d
     from dermseg.models.registry import create_model
+    from dermseg.ops.ss2d import op
 
     torch.manual_seed(0)
     network = create_model(case.operator, width=case.channels).cuda().train()
@@ -205,7 +205,7 @@ def time_training(case: Case) -> dict[str, object]:
         F.binary_cross_entropy_with_logits(logits.float(), masks).backward()
         optimizer.step()
 
-    with running(case.system, "ss2d") as scan, mock.patch.object(ss2d, "ss2d_scan", scan):
+    with running(case.system, "ss2d") as scan, mock.patch.object(op, "ss2d_scan", scan):
         return measured(step, 20)
 
 
