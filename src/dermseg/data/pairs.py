@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from dermseg.data.images import read_size
+import numpy as np
+from numpy.typing import NDArray
+
+from dermseg.data.images import read_image, read_mask, read_size
 from dermseg.errors import DataError
 
 
@@ -151,6 +154,21 @@ def _header_problems(image: Path, mask: Path) -> list[Problem]:
     if not problems and sizes[0] != sizes[1]:
         problems.append(Problem(mask, size_mismatch(sizes[0], sizes[1])))
     return problems
+
+
+def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | Problem:
+    """Decode an image (height, width, 3) and its mask (height, width), or say why that cannot be done."""
+    path = pair.image
+    try:
+        image = read_image(path)
+        path = pair.mask
+        mask = read_mask(path)
+    except DataError as error:
+        return Problem(path, reason_of(error, path))
+    if mask.shape != image.shape[:2]:
+        height, width = image.shape[:2]
+        return Problem(path, size_mismatch((height, width), (mask.shape[0], mask.shape[1])))
+    return image, mask
 
 
 def size_mismatch(image: tuple[int, int], mask: tuple[int, int]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from io import FileIO
 from pathlib import Path
 
 from dermseg.data.catalogue.entries import RemoteFile
@@ -92,3 +93,17 @@ class Partial:
             )
         self.path.replace(self.destination)
         self.state_path.unlink(missing_ok=True)
+
+
+def append(piece: bytes, file: FileIO, path: Path) -> None:
+    """Write a piece whole; a full disk is no fault of the connection.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    try:
+        written = file.write(piece)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error}); make room and run again.") from error
+    if written != len(piece):
+        raise DataError(f"{path} cannot be written (the disk is full); make room and run again.")

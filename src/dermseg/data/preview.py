@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from dermseg.data.augment import Augmentation, augment, create_augmentation
-from dermseg.data.images import read_image, read_mask, resize_image, resize_mask
-from dermseg.data.pairs import Pair, Problem, reason_of, size_mismatch
+from dermseg.data.images import resize_image, resize_mask
+from dermseg.data.pairs import Pair, Problem, read_pair
 from dermseg.data.readers import read_collection
 from dermseg.errors import ConfigError, DataError
 from dermseg.figures import TARGET_COLOUR, Tile, contact_sheet, draw_outline
@@ -89,18 +89,12 @@ def preview(
 def _readable(pairs: Sequence[Pair], size: int, problems: list[Problem]) -> Iterator[tuple[str, Picture]]:
     """Read pairs one after the other; those that cannot be read become problems."""
     for pair in pairs:
-        path = pair.image
-        try:
-            image = read_image(path)
-            path = pair.mask
-            mask = read_mask(path)
-            if mask.shape != image.shape[:2]:
-                problems.append(Problem(path, size_mismatch(image.shape[:2], mask.shape)))
-                continue
-        except DataError as error:
-            problems.append(Problem(path, reason_of(error, path)))
-            continue
-        yield pair.identifier, (resize_image(image, size), resize_mask(mask, size))
+        found = read_pair(pair)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            image, mask = found
+            yield pair.identifier, (resize_image(image, size), resize_mask(mask, size))
 
 
 def _views(picture: Picture, generator: torch.Generator, augmentation: Augmentation) -> list[Picture]:

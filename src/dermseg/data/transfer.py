@@ -14,14 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
-from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
 from dermseg import __version__
 from dermseg.data.catalogue.entries import RemoteFile
 from dermseg.data.checksums import PIECE
-from dermseg.data.partial import Partial, Version
+from dermseg.data.partial import Partial, Version, append
 from dermseg.errors import DataError
 
 TIMEOUT = 30.0
@@ -227,7 +226,7 @@ def _store(
         while piece := response.read1(PIECE):
             if total is not None and done + len(piece) > total:
                 raise _RefusedError(f"sends more than {total:,} bytes")
-            _append(piece, file, path)
+            append(piece, file, path)
             done += len(piece)
             observer.moved(done, total)
             if done - mark >= WORTH:
@@ -236,16 +235,6 @@ def _store(
                 raise _BrokenError(f"the connection all but stalled after {done:,} bytes")
     if total is not None and done < total:
         raise _BrokenError(f"the connection broke off after {done:,} of {total:,} bytes")
-
-
-def _append(piece: bytes, file: FileIO, path: Path) -> None:
-    """Write a piece whole; a full disk is no fault of the connection."""
-    try:
-        written = file.write(piece)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}); make room and run again.") from error
-    if written != len(piece):
-        raise DataError(f"{path} cannot be written (the disk is full); make room and run again.")
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from dermseg.data.cache import Cache
@@ -46,7 +47,8 @@ def cached_duplicates(cache: Cache, progress: bool = False) -> tuple[list[Finger
 
 
 def _computed(cache: Cache, progress: bool) -> Arrays:
-    rows = track(range(len(cache.identifiers)), "Looking for near-duplicates", disable=not progress)
+    console, count = Console(stderr=True), len(cache.identifiers)
+    rows = track(range(count), "Looking for near-duplicates", console=console, disable=not progress)
     fingerprints = [fingerprint(cache.identifiers[row], _picture(cache, row)) for row in rows]
     row_of = {identifier: row for row, identifier in enumerate(cache.identifiers)}
     found = near_duplicates(fingerprints)

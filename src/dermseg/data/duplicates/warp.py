@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from dermseg.data.duplicates.fingerprint import FloatArray
 
-ORIENTATIONS = 8
-
 
 class Samples(NamedTuple):
     """Values of moved pictures at each of their pixels, and their slopes, each (N, S * S)."""

@@ -16,8 +16,8 @@ from rich.progress import track
 
 from dermseg.data.decoding import usable_cores
 from dermseg.data.duplicates import Duplicate, Fingerprint, fingerprint, near_duplicates
-from dermseg.data.images import read_image, read_mask, read_size
-from dermseg.data.pairs import Collection, Pair, Problem, reason_of, size_mismatch
+from dermseg.data.images import read_size
+from dermseg.data.pairs import Collection, Pair, Problem, read_pair, reason_of
 from dermseg.data.quality.measures import Measures, measure_pair
 from dermseg.data.quality.suspicions import SUSPICIONS, Suspicion
 from dermseg.errors import DataError
@@ -132,18 +132,12 @@ def _look_alone_if_large(pair: Pair) -> _Look | Problem:
 
 
 def _look(pair: Pair) -> _Look | Problem:
-    path = pair.image
-    try:
-        image = read_image(path)
-        path = pair.mask
-        mask = read_mask(path)
-    except DataError as error:
-        return Problem(path, reason_of(error, path))
-    if mask.shape != image.shape[:2]:
-        height, width = image.shape[:2]
-        return Problem(path, size_mismatch((height, width), (mask.shape[0], mask.shape[1])))
+    found = read_pair(pair)
+    if isinstance(found, Problem):
+        return found
+    image, mask = found
     if not mask.any():
-        return Problem(path, _EMPTY)
+        return Problem(pair.mask, _EMPTY)
     levels = Image.fromarray(mask.astype(np.uint8) * 255)
     cover = np.asarray(levels.resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BOX)) / 255
     return _Look(measure_pair(pair.identifier, image, mask), fingerprint(pair.identifier, image), cover)

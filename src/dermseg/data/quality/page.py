@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dermseg.data.duplicates import Duplicate
-from dermseg.data.images import read_image, read_mask
-from dermseg.data.pairs import Pair, Problem
+from dermseg.data.pairs import Pair, Problem, read_pair
 from dermseg.data.quality.examination import Examination
 from dermseg.data.quality.measures import Measures
 from dermseg.data.quality.plots import area_plot, contrast_plots, position_plot, size_plot
 from dermseg.data.quality.suspicions import Suspicion
-from dermseg.errors import DataError
 from dermseg.figures import TARGET_COLOUR, outlined_thumbnail
 from dermseg.pages import escaped, gallery, table, thumbnail, write_page
 
@@ -146,13 +144,13 @@ def _both(duplicate: Duplicate, pairs: Mapping[str, Pair]) -> str:
 
 def _thumbnail(pair: Pair, caption: str) -> str:
     """Draw a pair, read once more: to keep the pictures of all would fill the memory."""
-    try:
-        image, mask = read_image(pair.image), read_mask(pair.mask)
-        if mask.shape == image.shape[:2]:
-            return thumbnail(outlined_thumbnail(image, [(mask, TARGET_COLOUR)], THUMBNAIL), caption)
-    except DataError:
-        pass
-    return f"<figure><figcaption>{escaped(caption)} (changed since it was looked at)</figcaption></figure>"
+    found = read_pair(pair)
+    if isinstance(found, Problem):
+        return (
+            f"<figure><figcaption>{escaped(caption)} (changed since it was looked at)</figcaption></figure>"
+        )
+    image, mask = found
+    return thumbnail(outlined_thumbnail(image, [(mask, TARGET_COLOUR)], THUMBNAIL), caption)
 
 
 def _rest(count: int) -> str:

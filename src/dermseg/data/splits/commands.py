@@ -71,7 +71,7 @@ def draw(
     _print(
         console,
         f"{collection.name}: {len(material.identifiers):,} images, {len(together):,} of them kept together "
-        f"with others ({len(material.groups):,} near-duplicates, lesions or patients)",
+        "with others (near-duplicates, one lesion, or one patient)",
     )
     files = [out / f"{split.name}.json" for split in splits]
     for split, file in zip(splits, files, strict=True):
