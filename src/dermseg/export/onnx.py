@@ -78,7 +78,6 @@ def export_onnx(
     _check(model, path, opset, form)
     require_packages()
     import onnx_ir as ir
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     progress("recording the network")
     program = trace(model, fixed=fixed_size or not takes_any_size(model))
@@ -90,12 +89,13 @@ def export_onnx(
         input_names=[INPUT],
         output_names=[OUTPUT],
         custom_translation_table=translations(program, form),
+        optimize=False,  # see _simplify
         verbose=False,
     )
     if translated is None:
         raise AssertionError("with dynamo=True the exporter returns a program")
     network = translated.model
-    ClearMetadataAndDocStringPass()(network)  # every node carries the lines of source it came from
+    _simplify(network)
     _name_axes(network)
     network.producer_name, network.producer_version = "dermseg", dermseg.__version__
     network.metadata_props.update(describe(model))
@@ -103,6 +103,21 @@ def export_onnx(
         ir.save(network, temporary)
         if check is not None:
             check(temporary)
+
+
+def _simplify(network: "onnx_ir.Model") -> None:
+    """Compute what is constant, and drop what is said twice or not used.
+
+    The exporter's own optimiser also rewrites patterns of nodes, in a time that grows with the square of
+    their number: minutes for a network of many scans. ONNX Runtime does the like when it loads a file.
+    """
+    from onnx_ir.passes import common
+    from onnxscript import optimizer
+
+    optimizer.fold_constants(network)
+    common.CommonSubexpressionEliminationPass()(network)
+    common.RemoveUnusedNodesPass()(network)
+    common.ClearMetadataAndDocStringPass()(network)  # every node carries the lines of source it came from
 
 
 def takes_any_size(model: SegmentationModel) -> bool:
