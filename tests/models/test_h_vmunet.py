@@ -1,5 +1,4 @@
 from itertools import chain
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -7,7 +6,6 @@ from parity import ParityTester
 from tester import ModelTester
 
 from dermseg.errors import ConfigError
-from dermseg.models import h_vmunet
 from dermseg.models.h_vmunet import HighOrderBlock
 from dermseg.models.registry import create_model
 
@@ -18,12 +16,6 @@ class TestHVMUNet(ModelTester):
     name = "h_vmunet"
     arguments: ClassVar[dict[str, Any]] = SMALL
     overfit_rate = 1e-2  # 72 scans make every step slow
-
-    @pytest.mark.slow
-    def test_exports_as_it_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """One block per stage and half of the scans: the exporter's time grows with their square."""
-        monkeypatch.setattr(h_vmunet, "DEPTH", 1)
-        super().test_exports_as_it_says(tmp_path)
 
 
 @pytest.mark.parity

@@ -1,5 +1,7 @@
 """The compiled SS2D against its definition, and the promises the fast path makes beyond values."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -327,3 +329,16 @@ def test_wrong_shapes_are_named():
         ss2d_scan(inputs[0][0], *inputs[1:])
     with pytest.raises(ConfigError, match="x is empty"):
         ss2d_scan(inputs[0][:0], *inputs[1:])
+
+
+def test_a_first_import_while_a_network_is_recorded_leaves_nothing_behind():
+    code = """
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from dermseg.ops.ss2d import projected_ss2d_scan
+with FakeTensorMode():
+    import dermseg.ops.ss2d.cpu
+x, projected, weight = torch.ones(1, 2, 2, 2), torch.ones(1, 2, 2, 4, 3), torch.ones(4, 2, 1)
+assert projected_ss2d_scan(x, projected, weight, -weight, *torch.ones(2, 4, 2)).isfinite().all()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

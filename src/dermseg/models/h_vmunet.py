@@ -146,6 +146,9 @@ class HVMUNet(SegmentationModel):
         ConfigError: If a value is impossible.
     """
 
+    # Recording its 72 scans with free sides takes longer than anyone would wait.
+    exports_any_size = False
+
     release = Release(
         (
             (r"\.scale_scan$", ".gamma1"),

@@ -49,7 +49,7 @@ def projected_ss2d_scan(
     _run(
         forward,
         (x, projected, A, projected, projected, D, delta_bias),
-        (step_weight.contiguous(), y, no_starts, workspace, _EXP2_CONSTANTS),
+        (step_weight.contiguous(), y, no_starts, workspace, EXP2_CONSTANTS),
     )
     return y
 
@@ -64,7 +64,7 @@ def _scan(
     """
     y, starts = _outputs(x, delta, A, B, C, D, delta_bias, keep)
     workspace = _blocks_workspace(x, 2 * A.shape[-1] + 2)
-    _run(forward, (x, delta, A, B, C, D, delta_bias), (None, y, starts, workspace, _EXP2_CONSTANTS))
+    _run(forward, (x, delta, A, B, C, D, delta_bias), (None, y, starts, workspace, EXP2_CONSTANTS))
     return y, starts
 
 
@@ -134,10 +134,11 @@ _scan.register_autocast("cpu", torch.float32)
 _scan_backward.register_autocast("cpu", torch.float32)
 
 
-_EXP2_CONSTANTS = torch.from_numpy(EXP2_CONSTANTS)
-
-
-def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], others: tuple[Tensor | None, ...]) -> None:
+def _run(
+    kernel: Callable[..., None],
+    inputs: tuple[Tensor, ...],
+    others: tuple[Tensor | NDArray[Any] | None, ...],
+) -> None:
     """Run a kernel on every group of channels of every image."""
     x, delta, A, B, C, D, delta_bias = (tensor.detach().contiguous() for tensor in inputs)
     batch, height, width, channels = x.shape
@@ -147,7 +148,7 @@ def _run(kernel: Callable[..., None], inputs: tuple[Tensor, ...], others: tuple[
         batch * groups_of(channels),
         x.numel() * len(A) * A.shape[-1],
         _orders(height, width, len(A)),
-        *(None if tensor is None else tensor.detach().numpy() for tensor in (*views, *others)),
+        *(each.detach().numpy() if isinstance(each, Tensor) else each for each in (*views, *others)),
     )
 
 
