@@ -181,9 +181,10 @@ def _figures(name: str) -> Iterator[str]:
 
 def _figure(path: Path) -> str:
     run, scores = path.parents[1], _read(path)
-    trained = _read(run / "training.json")
-    size = trained["arguments"]["size"]
-    form = f"{in_units(trained['parameters'])} parameters, {size} px, {trained['epochs']} epochs"
+    # A training may have had parts, each with a folder.
+    trained = [_read(file) for file in sorted(run.glob("**/training.json"))]
+    parts = ", then ".join(f"{part['arguments']['size']} px, {part['epochs']} epochs" for part in trained)
+    form = f"{in_units(trained[-1]['parameters'])} parameters, {parts}"
     dice, iou = (scores["per_image_mean"][metric] for metric in ("dice", "iou"))
     interval = f"{dice['mean']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})"
     images = f"{scores['images']} of {path.parent.name}"
