@@ -19,7 +19,7 @@ def test_a_network_is_told_stage_by_stage_with_its_totals(capsys: pytest.Capture
     assert "https://github.com/JCruan519/VM-UNet (Apache-2.0)" in printed
     (row,) = (line for line in printed.splitlines() if " encoder.stages.0 " in line)
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
-        *("encoder.stages.0", "64 x 64 x 96", "210.8 k", "1.66 G", "39.9 MiB")
+        *("encoder.stages.0", "64 x 64 x 96", "210.8 k", "1.66 G", "32.9 MiB")
     ]
     for label, value in (
         ("parameters released", "27,427,561"),

@@ -137,9 +137,9 @@ class ModelTester:
         images = self.images(2).double()
         expected = model(images).detach()
         with torch.inference_mode():
-            assert torch.equal(model(images), expected)
-            channels_last = model(images.to(memory_format=torch.channels_last))
-        torch.testing.assert_close(channels_last, expected, atol=1e-9, rtol=1e-9)
+            # Where no gradient is wanted, kernels may sum in another order.
+            for each in (images, images.to(memory_format=torch.channels_last)):
+                torch.testing.assert_close(model(each), expected, atol=1e-9, rtol=1e-9)
 
     @torch.no_grad()
     def test_logits_depend_on_the_image(self) -> None:
