@@ -251,7 +251,7 @@ class ModelTester:
     def test_overfits_four_synthetic_images(self, tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = create_model(self.name, **(self.arguments | ({"drop_path": 0.0} if self.drop_path else {})))
-        pairs = synthetic_collection(tmp_path, 4, size=self.square[0], seed=0).pairs
+        pairs = synthetic_collection(tmp_path, 4, size=self.square[1], seed=0).pairs
         images = torch.stack([torch.tensor(read_image(pair.image)).permute(2, 0, 1) for pair in pairs])
         masks = torch.stack([torch.tensor(read_mask(pair.mask)) for pair in pairs])[:, None]
         standardised = normalize(images, model.preprocessing.mean, model.preprocessing.std)

@@ -82,7 +82,7 @@ def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[i
     )
     notes: dict[str, Any] = {**read_notes(weights), "calibration": asdict(fitted)}
     # A fingerprint is a tiny picture in black and white; nothing that shows an image goes into the package.
-    learned = notes
+    learned: dict[str, Any] | None = notes
     while learned is not None:
         learned.pop("fingerprints", None)
         learned = learned.get("earlier")
