@@ -86,7 +86,7 @@ def _write_each(
 ) -> None:
     """Write the views that are planned, each by one thread, in whose caches the image stays.
 
-    No operator of PyTorch may run here: after a large one, its own threads spin for a while, on the
+    No operator of PyTorch that uses its own threads may run here: after one, they spin for a while, on the
     processors that these threads need.
     """
 
