@@ -48,7 +48,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
         if name != "pretrained" and kept != (tuple(value) if isinstance(value, list) else value):
             raise ConfigError(
                 f"model_arguments: {name} is {value!r}, but the network of {arguments.weights} has {kept!r}; "
-                "leave model_arguments out, the weights bring theirs"
+                "leave out model_arguments, and a preset that sets them: the weights bring theirs"
             )
     network.threshold, network.expected_dice = SegmentationModel.threshold, None
     return network
