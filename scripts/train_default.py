@@ -30,23 +30,26 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dermseg.benchmark.sources import Images, draw_folds
 from dermseg.card.calibrate import calibrate
 from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
 from dermseg.card.scores import read_rows, summarise
+from dermseg.data.cache import directory_for, prepare
 from dermseg.data.readers import read_collection
-from dermseg.data.splits import Split, k_fold, load_split, save_split
+from dermseg.data.splits import Split, load_split, save_split
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
 from dermseg.files import read_json, write_json
 from dermseg.models.weights import load_model
+from dermseg.training.arguments import TrainArguments
 from dermseg.training.command import parse
 from dermseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "configs" / "default.yaml"
 FOLDS = 5
-SIZES = (192, 224, 256)
+SIZES = (160, 192)
 SIDE_OF_FINAL = 100
 """Images that choose the epoch of the final run, which learns from all others."""
 ISIC_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
@@ -64,6 +67,8 @@ class Plan:
     threads: int
     source: str
     """Run whose weights ship: holdout or final."""
+    only: tuple[int, ...]
+    """Folds to train and score; none for all."""
 
     @property
     def weights(self) -> Path:
@@ -71,8 +76,8 @@ class Plan:
         return self.work / "default.safetensors"
 
 
-def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
-    """Train both parts of the recipe, or continue them: `NAME-first`, then `NAME`, which holds the result."""
+def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[TrainArguments, TrainArguments]:
+    """Return both parts of the recipe: `NAME-first`, and `NAME`, which holds the result."""
     first = parse(["--config", str(RECIPE)])
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
@@ -89,23 +94,37 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
     )
     weights = str(plan.work / f"{name}-first" / "model.safetensors")
     # From there the recipe goes on with larger images, for fewer epochs.
-    second = replace(first, weights=weights, size=224, epochs=6, learning_rate=4e-4, out=plan.work / name)
-    for part in (first, second):
+    second = replace(first, weights=weights, size=160, epochs=6, learning_rate=4e-4, out=plan.work / name)
+    return first, second
+
+
+def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
+    """Train both parts of the recipe, or continue them."""
+    for part in recipe(plan, name, split, peer):
         if not train(part, Console()).complete:
             raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
 
 
 def folds(plan: Plan, peer: bool = False) -> None:
     """Train every fold and score it on the images that it never saw."""
-    kept = load_split("isic2018-2094").origin["kept_together"]
-    identifiers = read_collection(plan.isic).identifiers
-    for split in k_fold(identifiers, folds=FOLDS, validation=0.1, groups=kept, name="isic2018-2094-fold"):
+    collection = read_collection(plan.isic)
+    sizes = [part.size for part in recipe(plan, "folds", "")]
+    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in reversed(sizes))
+    images = Images(collection, plan.isic, tuple(caches))
+    splits = draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
+    for number, split in enumerate(splits, 1):
+        if plan.only and number not in plan.only:
+            continue
         path = plan.work / "splits" / f"{split.name}.json"
         save_split(split, path)
-        name = f"{'peer' if peer else 'ours'}-{split.origin['fold']}"
+        name = f"{'peer' if peer else 'ours'}-{number}"
         run(plan, name, str(path), peer)
-        weights = plan.work / name / "model.safetensors"
-        score(plan.isic, weights, str(path), plan.work / name / "test")
+        fitted = plan.work / name / "fitted.safetensors"
+        pairs = collection.select(split.validation)
+        if not fitted.exists():
+            calibrate(plan.work / name / "model.safetensors", pairs, fitted, SIZES)
+        score(plan.isic, fitted, str(path), plan.work / name / "isic2018")
+        score(plan.ph2, fitted, None, plan.work / name / "ph2")
 
 
 def final(plan: Plan) -> None:
@@ -233,8 +252,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="time budget of every training")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--source", choices=("holdout", "final"), default="holdout", help="run that ships")
+    parser.add_argument("--folds", nargs="+", type=int, default=(), help="folds to work on, 1 to 5 (all)")
     options = parser.parse_args()
-    plan = Plan(options.isic, options.ph2, options.work, options.minutes, options.threads, options.source)
+    plan = Plan(
+        options.isic,
+        options.ph2,
+        options.work,
+        options.minutes,
+        options.threads,
+        options.source,
+        tuple(options.folds),
+    )
     plan.work.mkdir(parents=True, exist_ok=True)
     for name, stage in STAGES.items():
         if name in options.stages:

@@ -63,6 +63,7 @@ def evaluate(
     device: str = "auto",
     groups: Path | None = None,
     allow_leak: bool = False,
+    tta: bool = False,
 ) -> int:
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
 
@@ -78,6 +79,7 @@ def evaluate(
         device: cpu, cuda, mps or auto.
         groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
         allow_leak: Score images the network learned from, or copies of them; the summary says so.
+        tta: Let the network average each image and its mirror images, as `dermseg predict --tta` does.
     """
     from dermseg.evaluation.evaluate import evaluate as run
 
@@ -93,6 +95,7 @@ def evaluate(
         device=device,
         groups=groups,
         allow_leak=allow_leak,
+        tta=tta,
     )
     return 1 if report.problems else 0
 
@@ -103,6 +106,7 @@ def predict(
     out: Path = Path("predictions"),
     threshold: float | None = None,
     device: str = "auto",
+    tta: bool = False,
 ) -> int:
     """Outline the lesion in images of any size: mask, probability map, overlay and a table.
 
@@ -112,6 +116,7 @@ def predict(
         out: Folder for the results. Results of an earlier run for the same images are replaced.
         threshold: Probability from which a pixel belongs to the lesion; by default the network's own.
         device: cpu, cuda, mps or auto.
+        tta: Average each image and its mirror images: better outlines, in four times the time.
     """
     from dermseg.inference.predict import predict as run
     from dermseg.weights import DEFAULT, shipped
@@ -121,7 +126,7 @@ def predict(
             "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)",
             file=sys.stderr,
         )
-    report = run(paths, weights, out=out, threshold=threshold, device=device)
+    report = run(paths, weights, out=out, threshold=threshold, device=device, tta=tta)
     if not report.images:
         return 2
     return 1 if report.problems else 0

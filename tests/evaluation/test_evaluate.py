@@ -115,6 +115,15 @@ def test_a_network_is_scored_at_native_resolution(tmp_path, data, monkeypatch):
     assert summary["trained_on_these"] is None
 
 
+def test_augmentation_at_test_time_is_told_and_wants_a_network(tmp_path, data, predictions, monkeypatch):
+    weights = save_dark_model(tmp_path / "w.safetensors", monkeypatch)
+    plain = evaluate(data, weights=weights, out=tmp_path / "plain")
+    averaged = evaluate(data, weights=weights, out=tmp_path / "averaged", tta=True)
+    assert averaged.provenance["model"] == plain.provenance["model"] | {"tta": True}
+    with pytest.raises(ConfigError, match="tta mirrors what a network sees"):
+        evaluate(data, predictions=predictions[0], out=tmp_path / "out", tta=True)
+
+
 def test_the_calibration_of_a_network_is_that_of_all_its_pixels(
     tmp_path, data, predictions, monkeypatch, capsys
 ):

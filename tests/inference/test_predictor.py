@@ -10,7 +10,7 @@ from dermseg.data.images import resize_image
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.inference.predictor import Predictor
 
-from .fakes import dark_model, disc, lesion_image
+from .fakes import DarkPixels, dark_model, disc, lesion_image
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 131), (301, 200), (1, 1), (3, 500)])
@@ -48,6 +48,33 @@ def test_threshold_is_the_networks_own_unless_given():
     own, lower = Predictor(model).predict(image), Predictor(model, threshold=0.1).predict(image)
     assert (own.threshold, lower.threshold) == (0.9, 0.1)
     assert own.mask.sum() < lower.mask.sum()
+
+
+class Leaning(DarkPixels):
+    """Darkness, and how far to the right and below a pixel is: no mirror image gets the same logits."""
+
+    def forward_padded(self, images):
+        rows, columns = (torch.linspace(-3, 3, side) for side in images.shape[2:])
+        return super().forward_padded(images) + columns + rows[:, None]
+
+
+def test_augmentation_at_test_time_averages_the_logits_of_four_mirror_images():
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    leaning, upright = Leaning(), DarkPixels()
+    expected = Predictor(upright).predict(image).probability
+    assert np.abs(Predictor(leaning).predict(image).probability - expected).max() > 0.1
+    averaged = Predictor(leaning, tta=True).predict(image).probability
+    # What leans right in one image leans left in its mirror image; the darkness is left.
+    np.testing.assert_allclose(averaged, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
+def test_augmentation_at_test_time_makes_mirror_images_alike(axes):
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    predictor = Predictor(Leaning(), tta=True)
+    found = predictor.predict(image).probability
+    mirrored = predictor.predict(np.flip(image, axes).copy()).probability
+    np.testing.assert_allclose(np.flip(mirrored, axes), found, atol=1e-5)
 
 
 def test_training_mode_does_not_reach_prediction():

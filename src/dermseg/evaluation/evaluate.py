@@ -37,6 +37,7 @@ def evaluate(
     device: str = "auto",
     groups: str | Path | None = None,
     allow_leak: bool = False,
+    tta: bool = False,
     quiet: bool = False,
 ) -> Evaluation:
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
@@ -59,6 +60,7 @@ def evaluate(
             beside it are found without it.
         allow_leak: Score images that the network learned from, or near-duplicates of them, and say so in the
             summary.
+        tta: Test-time augmentation of a network, as `dermseg.inference.predictor.Predictor` does it.
         quiet: Print nothing and show no progress.
 
     Raises:
@@ -70,7 +72,7 @@ def evaluate(
     """
     if part not in SIDES:
         raise ConfigError(f"part={part!r} is no side of a split; choose {', '.join(SIDES)}.")
-    source = _source(weights, predictions, device)
+    source = _source(weights, predictions, device, tta)
     collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
     chosen = None if split is None else load_split(split)
     pairs, problems = _select(collection, chosen, part, Path(data))
@@ -108,10 +110,12 @@ def evaluate(
     return evaluation
 
 
-def _source(weights: str | Path | None, predictions: str | Path | None, device: str) -> MaskSource:
+def _source(weights: str | Path | None, predictions: str | Path | None, device: str, tta: bool) -> MaskSource:
     if weights is not None and predictions is None:
-        return NetworkSource(Path(weights), device)
+        return NetworkSource(Path(weights), device, tta=tta)
     if predictions is not None and weights is None:
+        if tta:
+            raise ConfigError("tta mirrors what a network sees; of masks, leave it out.")
         return FolderSource(Path(predictions))
     raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
 

@@ -46,11 +46,12 @@ class NetworkSource:
     Args:
         weights: Weight file, or the name of weights that ship.
         device: `cpu`, `cuda`, `mps`, or `auto`.
+        tta: Average the image and its mirror images.
     """
 
-    def __init__(self, weights: Path, device: str) -> None:
+    def __init__(self, weights: Path, device: str, *, tta: bool = False) -> None:
         file = weight_file(weights)
-        self.predictor = Predictor(load_model(file), device)
+        self.predictor = Predictor(load_model(file), device, tta=tta)
         model = self.predictor.model
         self.learned_from = read_learned(file)
         self.provenance: dict[str, Any] = {
@@ -62,6 +63,7 @@ class NetworkSource:
                 "geometry": model.preprocessing.geometry,
                 "threshold": self.predictor.threshold,
             }
+            | ({"tta": True} if tta else {})
         }
 
     def predict(self, pair: Pair) -> Prediction:

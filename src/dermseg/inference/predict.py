@@ -83,6 +83,7 @@ def predict(
     out: str | Path,
     threshold: float | None = None,
     device: str = "auto",
+    tta: bool = False,
     quiet: bool = False,
 ) -> PredictionReport:
     """Outline the lesion in every image and write masks, probability maps, overlays and predictions.csv.
@@ -98,6 +99,7 @@ def predict(
         out: Folder for the results.
         threshold: Probability from which a pixel counts as lesion; by default the network's own.
         device: `cpu`, `cuda`, `mps`, or `auto`.
+        tta: Test-time augmentation, as `dermseg.inference.predictor.Predictor` does it.
         quiet: Print nothing and show no progress.
 
     Raises:
@@ -108,7 +110,7 @@ def predict(
     folder = Path(out)
     inputs = find_images([paths] if isinstance(paths, (str, Path)) else paths)
     problems = inputs.problems
-    predictor = Predictor(load_model(weights), device, threshold)
+    predictor = Predictor(load_model(weights), device, threshold, tta=tta)
     require_writable(folder)
     done: list[PredictedImage] = []
     table = folder / "predictions.csv"

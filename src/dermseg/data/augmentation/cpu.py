@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dermseg.data.augmentation.draws import FloatArray
+from dermseg.data.augmentation.frame import Frame
 from dermseg.data.augmentation.geometry import middles, spline
 from dermseg.data.augmentation.kernels import colours, layers, sampling
 from dermseg.data.augmentation.light import Light, Opening, step_of_mean
@@ -63,3 +64,19 @@ def compress(image: ByteArray, quality: int) -> None:
     Image.merge("RGB", [Image.fromarray(plane) for plane in image]).save(file, "JPEG", quality=quality)
     for plane, band in zip(image, Image.open(file).split(), strict=True):
         plane[:] = np.asarray(band)
+
+
+def set_into(image: ByteArray, masks: ByteArray, frame: Frame) -> None:
+    """Set an image into a wider frame."""
+    rows, columns = frame.shrunk(*masks.shape[1:])
+    small_masks = masks[:, rows[:, None], columns]
+    masks[:] = 0
+    masks[:, frame.rows, frame.columns] = small_masks
+    for channel, plane in enumerate(image):
+        small = Image.fromarray(plane).resize((len(columns), len(rows)), Image.Resampling.BILINEAR)
+        if frame.colour is not None:
+            plane[:] = frame.colour[channel]
+        plane[frame.rows, frame.columns] = np.asarray(small)
+    if frame.colour is None:
+        rows, columns = frame.repeated(*masks.shape[1:])
+        image[:] = image[:, rows[:, None], columns]

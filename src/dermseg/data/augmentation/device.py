@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from dermseg.data.augmentation import cpu
 from dermseg.data.augmentation.draws import FloatArray
+from dermseg.data.augmentation.frame import Frame
 from dermseg.data.augmentation.geometry import MARGIN, middles, spline
 from dermseg.data.augmentation.light import GREY, Light, Opening, step_of_mean
 from dermseg.data.augmentation.operators import ByteArray
@@ -81,3 +82,19 @@ def compress(image: Tensor, quality: int) -> None:
     pixels = image.cpu()
     cpu.compress(pixels.numpy(), quality)
     image.copy_(pixels)
+
+
+def set_into(image: Tensor, masks: Tensor, frame: Frame) -> None:
+    """Set an image into a wider frame."""
+    rows, columns = (torch.from_numpy(at).to(image.device) for at in frame.shrunk(*masks.shape[1:]))
+    small_masks = masks[:, rows[:, None], columns]
+    masks.zero_()
+    masks[:, frame.rows, frame.columns] = small_masks
+    size = len(rows), len(columns)
+    small = F.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round_()
+    if frame.colour is not None:
+        image.copy_(image.new_tensor(frame.colour)[:, None, None].expand_as(image))
+    image[:, frame.rows, frame.columns] = small.to(torch.uint8)
+    if frame.colour is None:
+        rows, columns = (torch.from_numpy(at).to(image.device) for at in frame.repeated(*masks.shape[1:]))
+        image.copy_(image[:, rows[:, None], columns])

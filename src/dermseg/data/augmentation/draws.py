@@ -22,9 +22,9 @@ _VALUES = (
     *("blur_sigma", "noise_sigma", "jpeg_quality"),
 )
 """Where in its range a value lies."""
-_SHARES = ("vignette", "corners", "hair", "bubbles", "ruler", "ink", "blur", "noise", "jpeg")
+_SHARES = ("vignette", "corners", "hair", "bubbles", "ruler", "ink", "blur", "noise", "jpeg", "frame")
 """Whether a change happens."""
-_SEEDS = ("scene_seed", "noise_seed")
+_SEEDS = ("scene_seed", "noise_seed", "frame_seed")
 _NAMES = (*_VALUES, *_SHARES, *_SEEDS)
 
 

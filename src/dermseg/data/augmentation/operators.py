@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dermseg.data.augmentation.draws import FloatArray
+from dermseg.data.augmentation.frame import Frame
 from dermseg.data.augmentation.light import Light, Opening
 
 ByteArray = NDArray[np.uint8]
@@ -77,3 +78,12 @@ class Operators(Protocol[Picture_contra]):
 
     def compress(self, image: Picture_contra, quality: int) -> None:
         """Compress one image as JPEG and read it again, in place."""
+
+    def set_into(self, image: Picture_contra, masks: Picture_contra, frame: Frame) -> None:
+        """Set one image into a wider frame of the same size, in place.
+
+        Args:
+            image: The image.
+            masks: (any, H, W), set with it; the frame is 0 there.
+            frame: Where the image goes, and what lies around it.
+        """

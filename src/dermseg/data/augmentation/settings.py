@@ -80,6 +80,11 @@ class Augmentation:
     jpeg_quality: int = 40
     """Lowest quality, 1 to 100; the highest is 95."""
 
+    frame: float = 0.0
+    """Share of images set into a frame, of one colour or of their outermost pixels: a margin, or bars."""
+    frame_margin: float = 0.4
+    """Widest margin on each side of the image, as a share of its own side."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.mirror, bool):
             raise ConfigError(f"augmentation: mirror is {self.mirror!r}; it must be true or false")
@@ -140,6 +145,7 @@ STRONG = Augmentation(
     noise_sigma=0.05,
     jpeg=0.15,
     jpeg_quality=25,
+    frame=0.2,
 )
 """For weights that must hold up on pictures of other places and cameras than those trained on."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from dermseg.data.augmentation import cpu, device
 from dermseg.data.augmentation.camera import photograph
 from dermseg.data.augmentation.draws import Draws, FloatArray, ImageDraws
+from dermseg.data.augmentation.frame import draw_frame
 from dermseg.data.augmentation.geometry import control_points
 from dermseg.data.augmentation.light import Light, draw_light, draw_opening
 from dermseg.data.augmentation.operators import ByteArray, Operators, Picture
@@ -106,13 +107,15 @@ def write_views(
     views: Picture,
     moved: Picture,
 ) -> None:
-    """Write the views that are planned, in the order in which a camera meets them: scene, light, sensor."""
+    """Write the views that are planned, in the order of a picture's life: scene, light, sensor, programs."""
     augmentation = plan.augmentation
     operators.sample(images, masks, plan.points, views, moved)
     for view, draws in zip(views, plan.draws, strict=True):
         add_scene(view, draws, augmentation, operators)
     operators.recolour(views, plan.light)
-    for view, lesion, draws in zip(views, moved[:, 0], plan.draws, strict=True):
+    for view, masks_of_view, draws in zip(views, moved, plan.draws, strict=True):
         if draws.happens("corners", augmentation):
-            operators.darken(view, lesion, draw_opening(draws, augmentation))
+            operators.darken(view, masks_of_view[0], draw_opening(draws, augmentation))
         photograph(view, draws, augmentation, operators)
+        if draws.happens("frame", augmentation):
+            operators.set_into(view, masks_of_view, draw_frame(draws, augmentation, *view.shape[1:]))
