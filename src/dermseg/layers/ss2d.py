@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermseg.ops.depthwise import convolve_silu
+from dermseg.ops.gate import normalise_gate
 from dermseg.ops.ss2d import projected_ss2d_scan
 
 DIRECTIONS = 4
@@ -56,9 +58,11 @@ class SS2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, width) to the same shape."""
         scanned, gate = self.in_proj(x).chunk(2, dim=-1)
-        scanned = F.silu(self.conv(scanned.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-        projected = F.linear(scanned, self.x_proj.flatten(0, 1)).reshape(*scanned.shape[:3], DIRECTIONS, -1)
+        scanned = convolve_silu(scanned, self.conv.weight, self.conv.bias)
+        projected = F.linear(scanned, self.x_proj.flatten(0, 1)).unflatten(-1, (DIRECTIONS, -1))
         A = -torch.exp(self.A_log)
         y = projected_ss2d_scan(scanned, projected, self.step_weight, A, self.D, self.step_bias)
-        gated: Tensor = self.out_proj(self.norm(y) * F.silu(gate))
+        gated: Tensor = self.out_proj(
+            normalise_gate(y, gate, self.norm.weight, self.norm.bias, self.norm.eps)
+        )
         return gated
