@@ -9,12 +9,12 @@ The stages, in order:
   `isic2018-2094`;
 - peer: the same run with the peer (scripts/peer_unet.py) in the network's place;
 - folds, peer-folds: both on each of five folds;
-- final: the recipe on all pairs but 100, which choose the epoch;
-- fit: size, temperature, threshold and expected Dice, on images that the run did not learn from;
+- final: the recipe on all pairs but 168, which choose the epoch;
+- fit: size, temperature, threshold and expected Dice, on images that were not learned from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
 - effects: Dice under graded changes;
 - latency: of PyTorch and ONNX Runtime;
-- compare: ours and the peer on the same images, paired;
+- compare: ours and the peer on the same images, paired, on the folds that both have;
 - ship: weights, checksum and card into src/dermseg/weights, scores into results/default.
 
 PH2 is never trained on, and chooses nothing.
@@ -22,8 +22,11 @@ PH2 is never trained on, and chooses nothing.
 
 import argparse
 import csv
+import shlex
 import shutil
-from collections.abc import Callable
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,13 +37,16 @@ from dermseg.benchmark.sources import Images, draw_folds
 from dermseg.card.calibrate import calibrate
 from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
-from dermseg.card.scores import read_rows, summarise
+from dermseg.card.scores import Row, read_rows, summarise
+from dermseg.card.traits import traits
 from dermseg.data.cache import directory_for, prepare
+from dermseg.data.pairs import Pair
 from dermseg.data.readers import read_collection
 from dermseg.data.splits import Split, load_split, save_split
+from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
-from dermseg.files import read_json, write_json
+from dermseg.files import read_json, write_json, write_text
 from dermseg.models.weights import load_model
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.command import parse
@@ -50,9 +56,10 @@ ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "configs" / "default.yaml"
 FOLDS = 5
 SIZES = (160, 192)
-SIDE_OF_FINAL = 100
-"""Images that choose the epoch of the final run, which learns from all others."""
-ISIC_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
+ISIC_TITLES = {
+    "holdout": "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)",
+    "final": "ISIC 2018, out of fold: five networks of the same recipe, each on crops that it never saw",
+}
 PH2_TITLE = "PH2, never trained on (whole frames)"
 
 
@@ -105,14 +112,18 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
             raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
 
 
-def folds(plan: Plan, peer: bool = False) -> None:
-    """Train every fold and score it on the images that it never saw."""
+def draw(plan: Plan) -> list[Split]:
+    """Divide the images into folds; what shows one lesion, or is nearly the same picture, stays together."""
     collection = read_collection(plan.isic)
     sizes = [part.size for part in recipe(plan, "folds", "")]
     caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in reversed(sizes))
     images = Images(collection, plan.isic, tuple(caches))
-    splits = draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
-    for number, split in enumerate(splits, 1):
+    return draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
+
+
+def folds(plan: Plan, peer: bool = False) -> None:
+    """Train every fold, fit it on its validation images, and score it on those that it never saw."""
+    for number, split in enumerate(draw(plan), 1):
         if plan.only and number not in plan.only:
             continue
         path = plan.work / "splits" / f"{split.name}.json"
@@ -120,29 +131,43 @@ def folds(plan: Plan, peer: bool = False) -> None:
         name = f"{'peer' if peer else 'ours'}-{number}"
         run(plan, name, str(path), peer)
         fitted = plan.work / name / "fitted.safetensors"
-        pairs = collection.select(split.validation)
+        pairs = read_collection(plan.isic).select(split.validation)
         if not fitted.exists():
-            calibrate(plan.work / name / "model.safetensors", pairs, fitted, SIZES)
+            weights = plan.work / name / "model.safetensors"
+            calibrate(weights, [(weights, pairs)], fitted, SIZES)
         score(plan.isic, fitted, str(path), plan.work / name / "isic2018")
         score(plan.ph2, fitted, None, plan.work / name / "ph2")
 
 
 def final(plan: Plan) -> None:
-    """Train on all pairs but those that choose the epoch."""
-    frozen = load_split("isic2018-2094")
-    chosen = frozen.validation[:SIDE_OF_FINAL]
-    others = tuple(name for name in frozen.identifiers if name not in set(chosen))
+    """Train on all pairs but the validation images of the first fold, which choose the epoch."""
+    first = draw(plan)[0]
+    split = replace(first, name="isic2018-2094-all", train=first.train + first.test, test=())
     path = plan.work / "splits" / "final.json"
-    save_split(Split("isic2018-2094-all", others, chosen, ()), path)
+    save_split(split, path)
     run(plan, "final", str(path))
 
 
+def unseen(plan: Plan, weights: str, step: int = 1) -> list[tuple[Path, tuple[Pair, ...]]]:
+    """Return the network of every fold with the images that it never saw, or every so manyth of them."""
+    collection = read_collection(plan.isic)
+    found = []
+    for number in range(1, FOLDS + 1):
+        folder = plan.work / f"ours-{number}"
+        split = load_split(folder / "split.json")
+        found.append((folder / weights, collection.select(sorted(split.test)[::step])))
+    return found
+
+
 def fit(plan: Plan) -> None:
-    """Fit on the validation images of the run; its test side stays closed."""
+    """Fit on out-of-fold predictions, or, for the hold-out run, on its validation images."""
     weights = plan.work / plan.source / "model.safetensors"
-    split = load_split(plan.work / plan.source / "split.json")
-    pairs = read_collection(plan.isic).select(split.validation)
-    calibrate(weights, pairs, plan.weights, SIZES)
+    if plan.source == "final":
+        calibrate(weights, unseen(plan, "model.safetensors"), plan.weights, SIZES)
+    else:
+        split = load_split(plan.work / plan.source / "split.json")
+        pairs = read_collection(plan.isic).select(split.validation)
+        calibrate(weights, [(weights, pairs)], plan.weights, SIZES)
 
 
 def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
@@ -152,17 +177,42 @@ def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
 
 
 def scores(plan: Plan) -> None:
-    """Score the fitted weights on the test side of their split and on PH2."""
+    """Score the fitted weights on PH2, and on ISIC the same or, where they saw all, the folds' networks."""
     shutil.rmtree(plan.work / "evaluation", ignore_errors=True)
-    if plan.source == "holdout":
+    if plan.source == "final":
+        gather_folds(plan, "ours", plan.work / "evaluation" / "isic2018")
+    else:
         score(plan.isic, plan.weights, "isic2018-2094", plan.work / "evaluation" / "isic2018")
     score(plan.ph2, plan.weights, None, plan.work / "evaluation" / "ph2")
 
 
+def gather_folds(plan: Plan, name: str, out: Path) -> None:
+    """Put the scores of all folds into one table: every image by the network that never saw it."""
+    folders = [plan.work / f"{name}-{number}" / "isic2018" for number in range(1, FOLDS + 1)]
+    header, rows = "", list[str]()
+    calibration = Calibration.none()
+    for folder in folders:
+        header, *found = (folder / "per_image.csv").read_text(encoding="utf-8").splitlines()
+        rows += found
+        calibration += read_calibration(folder / "calibration.json")
+    write_text(out / "per_image.csv", "\n".join([header, *sorted(rows)]) + "\n")
+    write_json(out / "calibration.json", calibration.to_json())
+    networks = [read_json(folder / "summary.json") or {} for folder in folders]
+    summary = {
+        "command": shlex.join(sys.argv),
+        "folds": [{k: n[k] for k in ("split", "model")} for n in networks],
+    }
+    write_json(out / "summary.json", summary | summarise(read_rows(out / "per_image.csv")))
+
+
 def measure(plan: Plan) -> None:
-    """Measure robustness and invariance on every fifteenth test image."""
-    pairs = read_collection(plan.isic).select(load_split("isic2018-2094").test[::15])
-    write_json(plan.work / "effects.json", effects(plan.weights, pairs))
+    """Measure robustness and invariance on images that were not learned from."""
+    if plan.source == "final":
+        found = effects(unseen(plan, "fitted.safetensors", step=25))
+    else:
+        test = load_split("isic2018-2094").test[::4]
+        found = effects([(plan.weights, read_collection(plan.isic).select(test))])
+    write_json(plan.work / "effects.json", found)
 
 
 def latency(plan: Plan) -> None:
@@ -172,25 +222,32 @@ def latency(plan: Plan) -> None:
 
 
 def compare(plan: Plan) -> None:
-    """Score the peer of the hold-out run as it stands, and test the difference to ours, image by image."""
-    weights = plan.work / "peer" / "model.safetensors"
-    score(plan.isic, weights, "isic2018-2094", plan.work / "peer-evaluation" / "isic2018")
-    score(plan.ph2, weights, None, plan.work / "peer-evaluation" / "ph2")
-    found = {}
-    for name in ("isic2018", "ph2"):
-        folders = (plan.work / "evaluation" / name, plan.work / "peer-evaluation" / name)
-        ours, peer = ({row.identifier: row for row in read_rows(each / "per_image.csv")} for each in folders)
-        shared = sorted(ours.keys() & peer.keys())
-        pairs = [[rows[key].values["dice"] for key in shared] for rows in (ours, peer)]
-        _, p = paired_wilcoxon(*pairs)
-        found[name] = {
-            "images": len(shared),
-            "ours": summarise(list(ours.values())),
-            "peer": summarise(list(peer.values())),
+    """Test the difference to the peer image by image, on every fold that both were trained on."""
+    numbers = [n for n in range(1, FOLDS + 1) if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
+    found: dict[str, object] = {"folds": numbers}
+    for data in ("isic2018", "ph2"):
+        tables = [
+            [read_rows(plan.work / f"{name}-{n}" / data / "per_image.csv") for n in numbers]
+            for name in ("ours", "peer")
+        ]
+        ours, peer = (mean_dice(rows) for rows in tables)
+        _, p = paired_wilcoxon(ours, peer)
+        found[data] = {
+            "images": len(ours),
+            "ours": sum(ours) / len(ours),
+            "peer": sum(peer) / len(peer),
             "p_dice": p,
-            "rank_biserial": rank_biserial(*pairs),
+            "rank_biserial": rank_biserial(ours, peer),
         }
     write_json(plan.work / "compare.json", found)
+
+
+def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:
+    """Return the Dice of every image, in the order of the identifiers; the mean, where several scored it."""
+    of_image = defaultdict[str, list[float]](list)
+    for row in (row for table in tables for row in table):
+        of_image[row.identifier].append(row.values["dice"])
+    return [sum(of_image[name]) / len(of_image[name]) for name in sorted(of_image)]
 
 
 def ship(plan: Plan) -> None:
@@ -208,13 +265,15 @@ def ship(plan: Plan) -> None:
         for file in ("config.yaml", "metrics.csv", "curves.png"):
             shutil.copyfile(plan.work / run / file, results / part / file)
         shutil.copyfile(plan.work / run / "summary.json", results / part / "training.json")
+    pairs = read_collection(plan.isic).pairs
+    title = ISIC_TITLES[plan.source]
     facts = card_facts(
         plan.weights,
         "default",
-        {ISIC_TITLE: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
+        {title: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
         read_json(plan.work / "effects.json") or {},
         (read_json(plan.work / "latency.json") or {}).get("latency", []),
-        {PH2_TITLE: diagnoses(plan.ph2)},
+        {title: traits(pairs), PH2_TITLE: {"diagnosis": diagnoses(plan.ph2)}},
     )
     write_json(folder / "default.json", facts)
     index = read_json(folder / "index.json") or {}

@@ -38,14 +38,14 @@ def facts():
                 ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
             )
         },
-        "pooled": {"dice": 0.923, "iou": 0.857},
+        "pooled": {"dice": mean(0.923), "iou": mean(0.857)},
         "failures": 0.125,
         "by_size": [{"group": "below 5 %", "images": 3, "dice": mean(0.71)}],
-        "by_label": [{"group": "melanoma", "images": 2, "dice": mean(0.66)}],
+        "by_label": {"diagnosis": [{"group": "melanoma", "images": 2, "dice": mean(0.66)}]},
         "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
     }
     return {
-        "version": 1,
+        "version": 2,
         "name": "small",
         "file": {"sha256": "abc123", "bytes": 2**21, "parameters": 1_250_000},
         "model": {"name": "vm_unet", "arguments": {"width": 8}, "size": 192},
@@ -73,6 +73,7 @@ def facts():
         },
         "calibration": {
             "images": 56,
+            "networks": 1,
             "size": 192,
             "dice_by_size": {"192": 0.9},
             "temperature": 1.25,

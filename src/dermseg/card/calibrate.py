@@ -1,12 +1,13 @@
 """From the weights of a run to the weights that ship: size, temperature, threshold, expected Dice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
@@ -26,15 +27,21 @@ from dermseg.models.base import SegmentationModel
 from dermseg.models.expected_dice import soft_dice
 from dermseg.models.weights import load_model, read_notes, save_model
 
+Unseen: TypeAlias = Sequence[tuple[Path, Sequence[Pair]]]
+"""Weights, each with images that they did not learn from."""
+Networks: TypeAlias = Sequence[tuple[SegmentationModel, Sequence[Pair]]]
+
 _GRID = 4
 """Pixels between those that a temperature is fitted on; neighbours say the same."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was chosen on images that the network did not learn from, and how it did on them."""
+    """What was chosen on images that networks did not learn from, and how they did on them."""
 
     images: int
+    networks: int
+    """That these were predicted by, each its own: one, or those of the folds."""
     size: int
     """Side in pixels at which the network predicts."""
     dice_by_size: dict[int, float]
@@ -48,27 +55,33 @@ class Fitted:
     risk_coverage: list[dict[str, float]]
 
 
-def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[int]) -> Fitted:
+def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int]) -> Fitted:
     """Choose the size, fit temperature, threshold and expected Dice, and write the weights that ship.
 
     Args:
         weights: Of a training run.
-        pairs: Images with masks that the network did not learn from.
+        unseen: What is fitted on: these weights with images that they did not learn from, or, where they
+            learned from all, the networks of the folds with theirs.
         out: The file to write, in half precision; what was fitted is in its notes.
         sizes: Sides at which the network may predict.
     """
+    networks: Networks = [(load_model(path), pairs) for path, pairs in unseen]
+    by_size = {size: _mean_dice(_at(networks, size)) for size in sizes}
+    networks = _at(networks, max(by_size, key=lambda size: by_size[size]))
+    temperature = fit_temperature(*_logits(networks))
+    for network, _ in networks:
+        fold_temperature(network, temperature)
+    found, soft = _by_threshold(networks)
     model = load_model(weights)
-    by_size = {size: _mean_dice(_at(model, size), pairs) for size in sizes}
-    model = _at(model, max(by_size, key=lambda size: by_size[size]))
-    temperature = fit_temperature(*_logits(model, pairs))
+    model.preprocessing = networks[0][0].preprocessing
     fold_temperature(model, temperature)
-    found, soft = _by_threshold(model, pairs)
     model.threshold = best_threshold(found)
     column = THRESHOLDS.index(model.threshold)
     model.expected_dice = fit_expected_dice(soft[:, column].tolist(), found[:, column].tolist())
     estimate = model.expected_dice.intercept + model.expected_dice.slope * soft[:, column]
     fitted = Fitted(
-        images=len(pairs),
+        images=len(found),
+        networks=len(networks),
         size=model.preprocessing.size,
         dice_by_size=by_size,
         temperature=temperature,
@@ -90,43 +103,39 @@ def calibrate(weights: Path, pairs: Sequence[Pair], out: Path, sizes: Sequence[i
     return fitted
 
 
-def _at(model: SegmentationModel, size: int) -> SegmentationModel:
-    model.preprocessing = replace(model.preprocessing, size=size)
-    return model
+def _at(networks: Networks, size: int) -> Networks:
+    for network, _ in networks:
+        network.preprocessing = replace(network.preprocessing, size=size)
+    return networks
 
 
-def _mean_dice(model: SegmentationModel, pairs: Sequence[Pair]) -> float:
-    predictor = Predictor(model)
-    size = model.preprocessing.size
-    found = [
-        dice(predictor.predict(read_image(pair.image)).mask, read_mask(pair.mask))
-        for pair in track(pairs, f"Dice at {size} px")
-    ]
+def _predictions(networks: Networks, what: str) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Give probabilities and lesion (height, width) of every image, with a progress bar of that name."""
+    cases = [(Predictor(network), pair) for network, pairs in networks for pair in pairs]
+    for predictor, pair in track(cases, what):
+        yield predictor.predict(read_image(pair.image)).probability, read_mask(pair.mask)
+
+
+def _mean_dice(networks: Networks) -> float:
+    size = networks[0][0].preprocessing.size
+    found = [dice(probability >= 0.5, target) for probability, target in _predictions(networks, f"{size} px")]
     return float(np.mean(found))
 
 
-def _logits(model: SegmentationModel, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+def _logits(networks: Networks) -> tuple[Tensor, Tensor]:
     """Logits and lesion (N,) of the pixels of a coarse grid over every image."""
-    predictor = Predictor(model)
+    grid = slice(None, None, _GRID), slice(None, None, _GRID)
     probabilities, masks = [], []
-    for pair in track(pairs, "Logits"):
-        grid = slice(None, None, _GRID), slice(None, None, _GRID)
-        probabilities.append(
-            torch.from_numpy(predictor.predict(read_image(pair.image)).probability[grid].ravel())
-        )
-        masks.append(torch.from_numpy(read_mask(pair.mask)[grid].ravel()))
+    for probability, target in _predictions(networks, "Logits"):
+        probabilities.append(torch.from_numpy(probability[grid].ravel()))
+        masks.append(torch.from_numpy(target[grid].ravel()))
     return torch.logit(torch.cat(probabilities), eps=1e-6), torch.cat(masks)
 
 
-def _by_threshold(
-    model: SegmentationModel, pairs: Sequence[Pair]
-) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
+def _by_threshold(networks: Networks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Dice at native resolution, and soft Dice, of every image (rows) at every threshold (columns)."""
-    predictor = Predictor(model)
     found, soft = [], []
-    for pair in track(pairs, "Thresholds"):
-        probability = predictor.predict(read_image(pair.image)).probability
-        target = read_mask(pair.mask)
+    for probability, target in _predictions(networks, "Thresholds"):
         masks = [probability >= threshold for threshold in THRESHOLDS]
         found.append([dice(mask, target) for mask in masks])
         soft.append([soft_dice(probability, mask) for mask in masks])

@@ -4,32 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dermseg import __version__
+from dermseg.card.calibrate import Unseen
 from dermseg.card.changes import CORRUPTIONS, INVARIANCES
 from dermseg.card.robustness import measure_effects
 from dermseg.card.scores import by_label, by_size, read_rows, summarise
-from dermseg.data.pairs import Pair
 from dermseg.files import read_json, sha256_of
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model, read_notes
 
-VERSION = 1
+Labels: TypeAlias = Mapping[str, Mapping[str, str]]
+"""By what they say, such as "diagnosis": the label of every image, by its identifier."""
+VERSION = 2
 """Of the facts' format."""
 
 
-def effects(weights: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Measure robustness and invariance of a network, as JSON values.
+def effects(unseen: Unseen) -> dict[str, Any]:
+    """Measure robustness and invariance of a network, or of the networks of folds, as JSON values.
 
     Args:
-        weights: Its file.
-        pairs: Images with masks that it did not learn from.
+        unseen: Weights, each with images with masks that they did not learn from.
     """
-    predictor = Predictor(load_model(weights))
-    unchanged, changed = measure_effects(predictor, pairs, {**INVARIANCES, **CORRUPTIONS})
+    networks = [(Predictor(load_model(path)), pairs) for path, pairs in unseen]
+    cases = [(predictor, pair) for predictor, pairs in networks for pair in pairs]
+    unchanged, changed = measure_effects(cases, {**INVARIANCES, **CORRUPTIONS})
     return {
-        "images": len(pairs),
+        "images": len(cases),
         "dice": unchanged,
         "invariance": [asdict(effect) for effect in changed if effect.change in INVARIANCES],
         "robustness": [asdict(effect) for effect in changed if effect.change in CORRUPTIONS],
@@ -42,7 +44,7 @@ def card_facts(
     evaluations: Mapping[str, Path],
     measured: Mapping[str, Any],
     latency: Sequence[Mapping[str, Any]],
-    labels: Mapping[str, Mapping[str, str]],
+    labels: Mapping[str, Labels],
 ) -> dict[str, Any]:
     """Collect everything that a model card shows.
 
@@ -52,7 +54,7 @@ def card_facts(
         evaluations: Folders that `dermseg evaluate` wrote, by the title of their table.
         measured: What `effects` returned.
         latency: What `dermseg.card.latency.measure_latency` returned, as JSON values.
-        labels: For some of these titles, a label of every image, such as its diagnosis.
+        labels: For some of these titles, labels of every image, by what they say, such as its diagnosis.
     """
     model = load_model(weights)
     notes = read_notes(weights)
@@ -75,7 +77,7 @@ def card_facts(
             "parts": _parts(notes),
         },
         "calibration": notes["calibration"],
-        "scores": [_scores(title, folder, labels.get(title)) for title, folder in evaluations.items()],
+        "scores": [_scores(title, folder, labels.get(title, {})) for title, folder in evaluations.items()],
         "effects": dict(measured),
         "latency": list(latency),
     }
@@ -87,7 +89,7 @@ def _parts(notes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*(_parts(notes["earlier"]) if "earlier" in notes else ()), part]
 
 
-def _scores(title: str, folder: Path, labels: Mapping[str, str] | None) -> dict[str, Any]:
+def _scores(title: str, folder: Path, labels: Labels) -> dict[str, Any]:
     rows = read_rows(folder / "per_image.csv")
     summary = read_json(folder / "summary.json") or {}
     return {
@@ -95,6 +97,6 @@ def _scores(title: str, folder: Path, labels: Mapping[str, str] | None) -> dict[
         "command": summary.get("command"),
         **summarise(rows),
         "by_size": by_size(rows),
-        "by_label": by_label(rows, lambda name: labels.get(name, "unknown")) if labels else [],
+        "by_label": {kind: by_label(rows, of_image) for kind, of_image in labels.items()},
         "reliability": read_json(folder / "calibration.json"),
     }

@@ -33,15 +33,14 @@ class Effect:
 
 
 def measure_effects(
-    predictor: Predictor, pairs: Sequence[Pair], changes: Mapping[str, Graded], seed: int = 0
+    cases: Sequence[tuple[Predictor, Pair]], changes: Mapping[str, Graded], seed: int = 0
 ) -> tuple[float, list[Effect]]:
     """Measure the per-image Dice of images as they are, and under every level of every change.
 
     An image in whose changed mask no lesion is left is not counted for that level.
 
     Args:
-        predictor: The network.
-        pairs: Images with masks, all readable.
+        cases: Readable images with masks, each with the network that predicts it.
         changes: By name.
         seed: Of the random changes.
 
@@ -52,7 +51,7 @@ def measure_effects(
     after: dict[tuple[str, float], list[float]] = {
         (name, level): [] for name, graded in changes.items() for level in graded.levels
     }
-    for number, pair in enumerate(track(pairs, "Changed images")):
+    for number, (predictor, pair) in enumerate(track(cases, "Changed images")):
         image = resize_image(read_image(pair.image), SIDE)
         mask = resize_mask(read_mask(pair.mask), SIDE)
         before.append(_dice(predictor, image, mask))

@@ -1,16 +1,20 @@
 """Scores for a model card, from the per-image tables that `dermseg evaluate` writes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics import JACCARD_THRESHOLD
-from dermseg.evaluation.statistics import Interval, mean_interval
+from dermseg.evaluation.statistics import Interval, bca_interval, mean_interval
 from dermseg.evaluation.table import read_columns
 
 METRICS = ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
+_COUNTS = (("tp",), ("fp", "fn"))
 SIZES = (
     ("below 5 %", 0.0, 0.05),
     ("5 to 20 %", 0.05, 0.2),
@@ -53,18 +57,26 @@ def read_rows(table: Path) -> list[Row]:
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """Per-image means with 95 % intervals, and pooled Dice and IoU, as JSON values."""
-    counts = {name: sum(row.values[name] for row in rows) for name in ("tp", "fp", "fn")}
-    wrong = counts["fp"] + counts["fn"]
+    """Per-image means, and pooled Dice and IoU, all with 95 % intervals, as JSON values."""
     return {
         "images": len(rows),
         "per_image": {name: asdict(_interval(rows, name)) for name in METRICS},
-        "pooled": {
-            "dice": 2 * counts["tp"] / (2 * counts["tp"] + wrong),
-            "iou": counts["tp"] / (counts["tp"] + wrong),
-        },
+        "pooled": {"dice": _pooled(rows, 2), "iou": _pooled(rows, 1)},
         "failures": sum(row.values["iou"] < JACCARD_THRESHOLD for row in rows) / len(rows),
     }
+
+
+def _pooled(rows: Sequence[Row], weight: int) -> dict[str, Any]:
+    """Dice (weight 2) or IoU (weight 1) over the pixels of all images, with its interval over images."""
+    right, wrong = (np.array([sum(row.values[key] for key in keys) for row in rows]) for keys in _COUNTS)
+
+    def of_images(drawn: NDArray[np.float64]) -> float:
+        places = drawn.astype(np.intp)
+        total = weight * right[places].sum()
+        return float(total / (total + wrong[places].sum()))
+
+    everything = np.arange(len(rows), dtype=np.float64)
+    return asdict(bca_interval(everything, of_images)) | {"mean": of_images(everything)}
 
 
 def by_size(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -73,15 +85,17 @@ def by_size(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [_group(name, members) for name, members in groups if members]
 
 
-def by_label(rows: Sequence[Row], label: Callable[[str], str]) -> list[dict[str, Any]]:
+def by_label(rows: Sequence[Row], labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """Per-image Dice by a label of each image, such as its diagnosis.
 
     Args:
         rows: Of all images.
-        label: The label of an identifier.
+        labels: By identifier, in the order in which they are to be listed.
     """
-    names = sorted({label(row.identifier) for row in rows})
-    return [_group(name, [row for row in rows if label(row.identifier) == name]) for name in names]
+    members: dict[str, list[Row]] = {label: [] for label in (*labels.values(), "unknown")}
+    for row in rows:
+        members[labels.get(row.identifier, "unknown")].append(row)
+    return [_group(label, found) for label, found in members.items() if found]
 
 
 def _group(name: str, rows: Sequence[Row]) -> dict[str, Any]:

@@ -147,8 +147,8 @@ def _scores(facts: Facts) -> Section:
                 interval(mean["iou"]),
                 interval(mean["threshold_jaccard"]),
                 f"{mean['hd95']['mean']:.1f}",
-                f"{scores['pooled']['dice']:.3f}",
-                f"{scores['pooled']['iou']:.3f}",
+                interval(scores["pooled"]["dice"]),
+                interval(scores["pooled"]["iou"]),
                 f"{scores['failures']:.1%}",
             )
         )
@@ -167,7 +167,8 @@ def _scores(facts: Facts) -> Section:
         "Scores",
         (
             "At native resolution. Per image: the mean over images with its 95 % bootstrap interval. Pooled: "
-            "over the pixels of all images together, so that large lesions weigh more.",
+            "over the pixels of all images together, so that large lesions weigh more; its interval, too, is "
+            "over images.",
         ),
         (Table(titles, rows, titles[1:]),),
     )
@@ -175,8 +176,7 @@ def _scores(facts: Facts) -> Section:
 
 def _details(scores: Facts) -> Section:
     tables = [_groups("lesion's share of the image", scores["by_size"])]
-    if scores["by_label"]:
-        tables.append(_groups("diagnosis", scores["by_label"]))
+    tables += [_groups(kind, groups) for kind, groups in scores["by_label"].items()]
     return Section(f"By group: {scores['title']}", (), tuple(tables))
 
 

@@ -20,7 +20,7 @@ Array: TypeAlias = NDArray[Any]
 
 def convolve_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve with compiled kernels; arguments and result are those of the public function."""
-    batch, height, width, channels = x.shape
+    batch, _, width, channels = x.shape
     # Channels of a pixel must be neighbours in memory, but pixels may lie apart: x is often one half of the
     # channels of a larger map.
     pixels = x if x.stride(3) == 1 and x.stride(1) == width * x.stride(2) else x.contiguous()
