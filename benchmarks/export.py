@@ -3,7 +3,8 @@
     python benchmarks/export.py
 
 Scans: SS2D with N = 16 at VM-UNet's four stages at 256 px, and at those of a decoder a third as wide.
-Networks, at 256 px, batch 1: XLSTM-VMUNet; and with an EfficientNet-Lite0 encoder and a decoder of width 32.
+Networks, at 256 px, batch 1: XLSTM-VMUNet; the same with an EfficientNet-Lite0 encoder and a decoder of width
+32; and the default weights', whose decoder is narrower, with half the states.
 Everything is written at a fixed size and runs in one process on two threads, in turns with PyTorch, so that
 other work on the machine meets both; times are the least of the repetitions. Writes
 `results/benchmarks/export.csv`.
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -28,17 +30,24 @@ from torch import Tensor, nn
 
 from dermseg.export.onnx import Form, export_onnx, translations
 from dermseg.files import replacing
+from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
+from dermseg.models.weights import load_model
 from dermseg.ops.ss2d import ss2d_scan
 from dermseg.ops.ss2d.export import SHORTEST
 from dermseg.ops.ss2d.export_loops import softplus
 from machine import describe_machine
 
 THREADS = 2
+SIZE = 256
 N = 16
 # Side and channels of the scanned map.
 SCANS = [(64, 192), (32, 384), (16, 768), (8, 1536), (64, 64), (32, 128), (16, 256), (8, 512)]
-NETWORKS = {"xlstm_vmunet": {}, "xlstm_vmunet light": {"encoder": "tf_efficientnet_lite0", "width": 32}}
+NETWORKS: dict[str, Callable[[], SegmentationModel]] = {
+    "xlstm_vmunet": lambda: create_model("xlstm_vmunet"),
+    "xlstm_vmunet light": lambda: create_model("xlstm_vmunet", encoder="tf_efficientnet_lite0", width=32),
+    "default weights": lambda: load_model("default"),
+}
 
 
 class Scan(nn.Module):
@@ -123,11 +132,10 @@ def measure_softplus(folder: Path, repetitions: int) -> dict[str, float]:
     return race(runs, repetitions)
 
 
-def measure_network(arguments: dict[str, object], folder: Path, repetitions: int) -> dict[str, float]:
+def measure_network(model: SegmentationModel, folder: Path, repetitions: int) -> dict[str, float]:
     """PyTorch and the default form."""
-    torch.manual_seed(0)
-    model = create_model("xlstm_vmunet", **arguments).eval()
-    images = torch.randn(1, 3, 256, 256)
+    model.preprocessing = replace(model.preprocessing, size=SIZE)
+    images = torch.randn(1, 3, SIZE, SIZE)
     export_onnx(model, folder / "model.onnx", fixed_size=True)
     session = session_of(folder / "model.onnx")
     feed = {"images": images.numpy()}
@@ -164,8 +172,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name, torch.no_grad():
         folder = Path(name)
-        for what, given in NETWORKS.items():
-            add(what, "", "", "auto", measure_network(given, folder, arguments.repetitions))
+        for what, create in NETWORKS.items():
+            torch.manual_seed(0)
+            add(what, "", "", "auto", measure_network(create().eval(), folder, arguments.repetitions))
         add("softplus", "", "", "written out", measure_softplus(folder, arguments.repetitions))
         for side, channels in SCANS:
             default = "chunked" if side * side >= SHORTEST else "scan"

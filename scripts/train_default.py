@@ -7,8 +7,8 @@ The stages, in order:
 
 - holdout: the recipe (configs/default.yaml, then `second`, below) on the train side of the frozen split
   `isic2018-2094`;
-- peer: the same run with the peer (scripts/peer_unet.py) in the network's place;
-- folds, peer-folds: both on each of five folds;
+- folds: the same on each of five folds;
+- peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - final: the recipe on all pairs but 168, which choose the epoch;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
@@ -288,7 +288,6 @@ def diagnoses(ph2: Path) -> dict[str, str]:
 
 STAGES: dict[str, Callable[[Plan], None]] = {
     "holdout": partial(run, name="holdout", split="isic2018-2094"),
-    "peer": partial(run, name="peer", split="isic2018-2094", peer=True),
     "folds": folds,
     "peer-folds": partial(folds, peer=True),
     "final": final,

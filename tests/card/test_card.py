@@ -134,6 +134,16 @@ def test_what_was_not_measured_is_said_to_be_missing(facts):
     assert "not measured yet" in text
 
 
+def test_weights_without_a_test_side_say_who_stood_the_test(facts):
+    out_of_fold = facts["calibration"] | {"networks": 5, "images": 1290}
+    text = write("card", sections(facts | {"calibration": out_of_fold}))
+    assert "other networks of the same recipe stood" in text
+    assert text.count("out-of-fold predictions of 1,290 images, by 5 networks") == 2
+    alone = write("card", sections(facts))
+    assert "78 were left for the test" in alone
+    assert alone.count("the 56 validation images") == 2
+
+
 def test_without_a_folder_it_is_printed(installed, capsys):
     assert card([], None) == 0
     assert "Robustness" in capsys.readouterr().out

@@ -96,13 +96,17 @@ def _network(facts: Facts) -> Section:
 def _data(facts: Facts) -> Section:
     training = facts["training"]
     images = training["images"]
+    if facts["calibration"]["networks"] > 1:
+        others = "chose the epoch; none were left for a test, which other networks of the same recipe stood"
+    else:
+        others = f"chose the epoch and what was fitted; {images['test']:,} were left for the test"
     return Section(
         "The images it learned from",
         (
             f"{images['train']:,} pairs of ISIC 2018 Task 1, split {training['split']['name']} (checksum "
-            f"{training['split']['checksum'][:12]}); {images['validation']:,} more chose the epoch and what "
-            f"was fitted; {images['test']:,} were left for the test. They are crops of 512 px, whose long "
-            "side was cut, of 2,094 of the 2,594 images: do not set scores beside numbers for full frames.",
+            f"{training['split']['checksum'][:12]}); {images['validation']:,} more {others}. They are crops "
+            "of 512 px, whose long side was cut, of 2,094 of the 2,594 images: do not set scores beside "
+            "numbers for full frames.",
             "PH2 was never trained on and chose nothing.",
             "Sources disagree on the licence of the ISIC images: the challenge's own folder says CC0, other "
             "pages CC BY-NC 4.0. The weights therefore are under CC BY-NC 4.0; the program is Apache-2.0.",
@@ -191,8 +195,8 @@ def _robustness(facts: Facts) -> list[Section]:
         Section(
             _ROBUSTNESS,
             (
-                f"Mean per-image Dice of the same {measured['images']:,} test images, shrunk to squares of "
-                f"384 px and changed; unchanged it is {measured['dice']:.3f}.",
+                f"Mean per-image Dice of the same {measured['images']:,} images, none of them learned from, "
+                f"shrunk to squares of 384 px and changed; unchanged it is {measured['dice']:.3f}.",
             ),
             (_effects(measured["robustness"]),),
             "robustness",
@@ -226,7 +230,7 @@ def _calibration(facts: Facts) -> Section:
     return Section(
         "Calibration",
         (
-            f"On the {fitted['images']:,} validation images: the size of {fitted['size']} px was chosen "
+            f"On {_fitted_on(fitted)}: the size of {fitted['size']} px was chosen "
             f"(per-image Dice {tried}); the logits are divided by a temperature of "
             f"{fitted['temperature']:.2f}, which is part of the last layer; a pixel is lesion from a "
             f"probability of {fitted['threshold']:g}, where the mean per-image Dice is highest.",
@@ -234,6 +238,13 @@ def _calibration(facts: Facts) -> Section:
         (),
         "reliability",
     )
+
+
+def _fitted_on(fitted: Facts) -> str:
+    images = f"{fitted['images']:,}"
+    if fitted["networks"] == 1:
+        return f"the {images} validation images"
+    return f"out-of-fold predictions of {images} images, by {fitted['networks']} networks of the same recipe"
 
 
 def _expected(facts: Facts) -> Section:
@@ -244,8 +255,8 @@ def _expected(facts: Facts) -> Section:
         "Expected Dice",
         (
             "For every image the Dice of its outline is estimated from the probability map alone (column "
-            f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On the images that "
-            f"it was fitted on, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: "
+            f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On "
+            f"{_fitted_on(fitted)}, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: "
             "the mean Dice of the share of images of which most is expected.",
         ),
         (Table(("share of images", "per-image Dice"), rows, ("share of images", "per-image Dice")),),
@@ -262,8 +273,7 @@ def _limits() -> Section:
             "several lesions in one image, nails, mucosa and scalp were not measured.",
             "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a "
             "mean Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472).",
-            "One seed, one run. Five-fold, out-of-fold numbers and the peer trained beside it are owed "
-            "(docs/default-weights.md).",
+            "One seed, one run. What was tried, and what is owed: docs/default-weights.md.",
             "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one "
             "of your data.",
         ),
