@@ -256,8 +256,8 @@ def _expected(facts: Facts) -> Section:
         (
             "For every image the Dice of its outline is estimated from the probability map alone (column "
             f"expected_dice): {line['intercept']:.3f} + {line['slope']:.3f} x soft Dice. On "
-            f"{_fitted_on(fitted)}, its correlation with the real Dice is {fitted['correlation']:.2f}. Below: "
-            "the mean Dice of the share of images of which most is expected.",
+            f"{_fitted_on(fitted)}, its correlation with the real Dice is {fitted['correlation']:.2f}. "
+            "Below: the mean Dice of the share of images of which most is expected.",
         ),
         (Table(("share of images", "per-image Dice"), rows, ("share of images", "per-image Dice")),),
         "coverage",

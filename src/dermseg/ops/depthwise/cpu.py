@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dermseg.ops import numba_threads
 from dermseg.ops.numba_blocks import BLOCK, read, write
-from dermseg.ops.numba_lanes import logistic
+from dermseg.ops.numba_lanes_math import logistic
 from dermseg.ops.numba_math import compiled, pointer, stack
 
 BANDS = 8

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from dermseg.ops import numba_threads
 from dermseg.ops.numba_blocks import BLOCK, read, write
-from dermseg.ops.numba_lanes import fill, load, logistic, total
+from dermseg.ops.numba_lanes import fill, load, total
+from dermseg.ops.numba_lanes_math import logistic
 from dermseg.ops.numba_math import compiled, pointer, stack
 
 BANDS = 8

@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 from dermseg.ops import memory, numba_threads
 from dermseg.ops.numba_blocks import BLOCK
-from dermseg.ops.numba_lanes import EXP2_CONSTANTS
+from dermseg.ops.numba_lanes_math import EXP2_CONSTANTS
 from dermseg.ops.ss2d.cpu_backward import backward
 from dermseg.ops.ss2d.cpu_blocks import CHUNK, blocks_of, group_size, groups_of
 from dermseg.ops.ss2d.cpu_forward import forward

@@ -7,7 +7,8 @@ those of B and C per group (groups first); their sums are the caller's.
 import math
 
 from dermseg.ops.numba_blocks import BLOCK, read, write
-from dermseg.ops.numba_lanes import exp2, fill, load, logistic, softplus, store, total
+from dermseg.ops.numba_lanes import fill, load, store, total
+from dermseg.ops.numba_lanes_math import exp2, logistic, softplus
 from dermseg.ops.numba_math import compiled, pointer, stack
 from dermseg.ops.ss2d.cpu_blocks import CHUNK, TILE, Array, read_parameters
 

@@ -1,18 +1,8 @@
 """The compiled loop of the scan's forward pass; `cpu_blocks.py` says how it divides the work."""
 
 from dermseg.ops.numba_blocks import BLOCK, Pointer, read, write
-from dermseg.ops.numba_lanes import (
-    HIGHEST,
-    exp2,
-    exp2_within,
-    fill,
-    larger,
-    largest,
-    load,
-    prefetch,
-    softplus,
-    store,
-)
+from dermseg.ops.numba_lanes import fill, larger, largest, load, prefetch, store
+from dermseg.ops.numba_lanes_math import HIGHEST, exp2, exp2_within, softplus
 from dermseg.ops.numba_math import compiled, inlined, pointer, stack
 from dermseg.ops.ss2d.cpu_blocks import CHUNK, TILE, Array, read_parameters
 
