@@ -165,13 +165,14 @@ def main() -> None:
         "--released-backward", action="store_true", help="the released form's at L = 4096 too"
     )
     parser.add_argument("--rounds", type=int, default=2, help="processes per measurement")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/ops.csv"))
+    parser.add_argument("--out", type=Path, help="results/benchmarks/ops.csv, or ops-quick.csv")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         print(json.dumps(asdict(measure(Case(**json.loads(arguments.case))))))
         return
 
+    out = arguments.out or Path(f"results/benchmarks/ops{'-quick' if arguments.quick else ''}.csv")
     planned = cases(arguments.quick, arguments.released_backward)
     best: dict[Case, Measurement] = {}
     for _ in range(arguments.rounds):
@@ -204,11 +205,12 @@ def main() -> None:
             *(value or "" for value in ratios.values()),
         )
         table.add_row(case.operator, size, direction, case.backend, str(case.threads), *figures)
-    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
+    with replacing(out) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    draw_scaling(arguments.out, arguments.out.with_suffix(".png"))
+    if not arguments.quick:
+        draw_scaling(out, out.with_suffix(".png"))
     Console(width=170).print(table, machine, sep="\n")
 
 
