@@ -5,11 +5,10 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- holdout: the recipe (configs/default.yaml, then `second`, below) on the train side of the frozen split
-  `isic2018-2094`;
-- folds: the same on each of five folds;
+- folds: the recipe (configs/default.yaml, then `second`, below) on each of five folds; the first ships;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
-- final: the recipe on all pairs but 168, which choose the epoch;
+- holdout: the same on the train side of the frozen split `isic2018-2094`;
+- final: the same on all pairs but 168, which choose the epoch;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
 - effects: Dice under graded changes;
@@ -56,10 +55,10 @@ ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "configs" / "default.yaml"
 FOLDS = 5
 SIZES = (160, 192)
-ISIC_TITLES = {
-    "holdout": "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)",
-    "final": "ISIC 2018, out of fold: five networks of the same recipe, each on crops that it never saw",
-}
+SOURCES = ("ours-1", "holdout", "final")
+HOLDOUT_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
+OWN_TITLE = "ISIC 2018, the images of its fold, which it never saw (crops, 512 px)"
+FOLDS_TITLE = "ISIC 2018, out of fold: five networks of the same recipe, each on the crops that it never saw"
 PH2_TITLE = "PH2, never trained on (whole frames)"
 
 
@@ -73,7 +72,7 @@ class Plan:
     minutes: float | None
     threads: int
     source: str
-    """Run whose weights ship: holdout or final."""
+    """Run whose weights ship, one of `SOURCES`."""
     only: tuple[int, ...]
     """Folds to train and score; none for all."""
 
@@ -160,7 +159,7 @@ def unseen(plan: Plan, weights: str, step: int = 1) -> list[tuple[Path, tuple[Pa
 
 
 def fit(plan: Plan) -> None:
-    """Fit on out-of-fold predictions, or, for the hold-out run, on its validation images."""
+    """Fit on the validation images of the run, or, where it learned from nearly all, out of fold."""
     weights = plan.work / plan.source / "model.safetensors"
     if plan.source == "final":
         calibrate(weights, unseen(plan, "model.safetensors"), plan.weights, SIZES)
@@ -176,14 +175,27 @@ def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
         evaluate(data, weights=weights, split=split, out=out)
 
 
+def evaluations(plan: Plan) -> dict[str, Path]:
+    """Return the folders of the scores that the card shows, by their titles."""
+    folder = plan.work / "evaluation"
+    isic = {
+        "ours-1": {OWN_TITLE: folder / "isic2018", FOLDS_TITLE: folder / "isic2018-folds"},
+        "holdout": {HOLDOUT_TITLE: folder / "isic2018"},
+        "final": {FOLDS_TITLE: folder / "isic2018-folds"},
+    }[plan.source]
+    return isic | {PH2_TITLE: folder / "ph2"}
+
+
 def scores(plan: Plan) -> None:
-    """Score the fitted weights on PH2, and on ISIC the same or, where they saw all, the folds' networks."""
+    """Score the fitted weights on what they never saw, and gather the scores of the folds."""
     shutil.rmtree(plan.work / "evaluation", ignore_errors=True)
-    if plan.source == "final":
-        gather_folds(plan, "ours", plan.work / "evaluation" / "isic2018")
-    else:
-        score(plan.isic, plan.weights, "isic2018-2094", plan.work / "evaluation" / "isic2018")
-    score(plan.ph2, plan.weights, None, plan.work / "evaluation" / "ph2")
+    split = str(plan.work / plan.source / "split.json")
+    for title, out in evaluations(plan).items():
+        if title == FOLDS_TITLE:
+            gather_folds(plan, "ours", out)
+        else:
+            data, part = (plan.ph2, None) if title == PH2_TITLE else (plan.isic, split)
+            score(data, plan.weights, part, out)
 
 
 def gather_folds(plan: Plan, name: str, out: Path) -> None:
@@ -210,8 +222,8 @@ def measure(plan: Plan) -> None:
     if plan.source == "final":
         found = effects(unseen(plan, "fitted.safetensors", step=25))
     else:
-        test = load_split("isic2018-2094").test[::4]
-        found = effects([(plan.weights, read_collection(plan.isic).select(test))])
+        test = load_split(plan.work / plan.source / "split.json").test
+        found = effects([(plan.weights, read_collection(plan.isic).select(sorted(test)[::4]))])
     write_json(plan.work / "effects.json", found)
 
 
@@ -255,25 +267,27 @@ def ship(plan: Plan) -> None:
     folder = ROOT / "src" / "dermseg" / "weights"
     results = ROOT / "results" / "default"
     shutil.copyfile(plan.weights, folder / "default.safetensors")
-    for name in ("isic2018", "ph2"):
+    for source in evaluations(plan).values():
         for file in ("per_image.csv", "summary.json"):
-            target = results / name / file
+            target = results / source.name / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(plan.work / "evaluation" / name / file, target)
+            shutil.copyfile(source / file, target)
+    shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
     for run, part in ((f"{plan.source}-first", "part-1"), (plan.source, "part-2")):
         (results / part).mkdir(exist_ok=True)
         for file in ("config.yaml", "metrics.csv", "curves.png"):
             shutil.copyfile(plan.work / run / file, results / part / file)
         shutil.copyfile(plan.work / run / "summary.json", results / part / "training.json")
-    pairs = read_collection(plan.isic).pairs
-    title = ISIC_TITLES[plan.source]
+    titles = evaluations(plan)
+    of_image = traits(read_collection(plan.isic).pairs)
+    labels = {title: {} if title == OWN_TITLE else of_image for title in titles}
     facts = card_facts(
         plan.weights,
         "default",
-        {title: plan.work / "evaluation" / "isic2018", PH2_TITLE: plan.work / "evaluation" / "ph2"},
+        titles,
         read_json(plan.work / "effects.json") or {},
         (read_json(plan.work / "latency.json") or {}).get("latency", []),
-        {title: traits(pairs), PH2_TITLE: {"diagnosis": diagnoses(plan.ph2)}},
+        labels | {PH2_TITLE: {"diagnosis": diagnoses(plan.ph2)}},
     )
     write_json(folder / "default.json", facts)
     index = read_json(folder / "index.json") or {}
@@ -287,9 +301,9 @@ def diagnoses(ph2: Path) -> dict[str, str]:
 
 
 STAGES: dict[str, Callable[[Plan], None]] = {
-    "holdout": partial(run, name="holdout", split="isic2018-2094"),
     "folds": folds,
     "peer-folds": partial(folds, peer=True),
+    "holdout": partial(run, name="holdout", split="isic2018-2094"),
     "final": final,
     "fit": fit,
     "evaluate": scores,
@@ -309,7 +323,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--minutes", type=float, help="time budget of every training")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--source", choices=("holdout", "final"), default="holdout", help="run that ships")
+    parser.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="run that ships")
     parser.add_argument("--folds", nargs="+", type=int, default=(), help="folds to work on, 1 to 5 (all)")
     options = parser.parse_args()
     plan = Plan(
