@@ -201,6 +201,7 @@ def scores(plan: Plan) -> None:
 def gather_folds(plan: Plan, name: str, out: Path) -> None:
     """Put the scores of all folds into one table: every image by the network that never saw it."""
     folders = [plan.work / f"{name}-{number}" / "isic2018" for number in range(1, FOLDS + 1)]
+    out.mkdir(parents=True, exist_ok=True)
     header, rows = "", list[str]()
     calibration = Calibration.none()
     for folder in folders:
