@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from dermseg.ops.depthwise import convolve_silu
 
@@ -12,13 +14,15 @@ SHAPES = [(1, 1, 1, 1), (2, 1, 7, 5), (1, 9, 2, 33), (2, 13, 11, 64), (3, 8, 8, 
 def inputs(shape, dtype=torch.float64):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator, dtype=dtype)
-    weight = torch.randn(shape[3], 1, 3, 3, generator=generator, dtype=dtype)
-    return x, weight, torch.randn(shape[3], generator=generator, dtype=dtype)
+    channels = shape[3]
+    convolution = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, dtype=dtype)
+    convolution.requires_grad_(requires_grad=False).weight.normal_(generator=generator)
+    convolution.bias.normal_(generator=generator)
+    return x, convolution
 
 
-def expected(x, weight, bias):
-    convolved = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=len(bias))
-    return F.silu(convolved).permute(0, 2, 3, 1)
+def expected(x, convolution):
+    return F.silu(convolution(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -37,19 +41,33 @@ def test_single_precision():
 def test_any_layout_of_the_map():
     both = torch.randn(2, 6, 5, 80, dtype=torch.float64)
     half, _ = both.chunk(2, dim=-1)
-    _, weight, bias = inputs((1, 1, 1, 40))
+    _, convolution = inputs((1, 1, 1, 40))
     for x in (half, half.transpose(1, 2), half.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)):
-        found = convolve_silu(x, weight, bias)
-        torch.testing.assert_close(found, expected(x, weight, bias), rtol=1e-9, atol=1e-9)
+        found = convolve_silu(x, convolution)
+        torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
 
 
 def test_an_image_does_not_depend_on_the_others():
-    x, weight, bias = inputs((3, 9, 7, 40), torch.float32)
-    found = convolve_silu(x, weight, bias)
+    x, convolution = inputs((3, 9, 7, 40), torch.float32)
+    found = convolve_silu(x, convolution)
     for image in range(3):
-        assert torch.equal(convolve_silu(x[image : image + 1], weight, bias)[0], found[image])
+        assert torch.equal(convolve_silu(x[image : image + 1], convolution)[0], found[image])
 
 
 def test_gradients_are_those_of_the_operators():
-    values = [tensor.requires_grad_() for tensor in inputs((1, 3, 4, 5))]
-    assert torch.autograd.gradcheck(convolve_silu, values)
+    x, convolution = inputs((1, 3, 4, 5))
+    convolution.requires_grad_()
+    assert torch.autograd.gradcheck(lambda given: convolve_silu(given, convolution), [x.requires_grad_()])
+    convolve_silu(x, convolution).sum().backward()
+    found, convolution.weight.grad = convolution.weight.grad, None
+    expected(x, convolution).sum().backward()
+    torch.testing.assert_close(found, convolution.weight.grad)
+
+
+def test_a_counter_of_layers_meets_the_convolution():
+    x, convolution = inputs((1, 3, 4, 5), torch.float32)
+    met = []
+    convolution.register_forward_hook(lambda *_: met.append(1))
+    with FlopCounterMode(display=False):
+        convolve_silu(x, convolution)
+    assert met

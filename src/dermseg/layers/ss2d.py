@@ -58,12 +58,9 @@ class SS2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, width) to the same shape."""
         scanned, gate = self.in_proj(x).chunk(2, dim=-1)
-        assert self.conv.bias is not None
-        scanned = convolve_silu(scanned, self.conv.weight, self.conv.bias)
+        scanned = convolve_silu(scanned, self.conv)
         projected = F.linear(scanned, self.x_proj.flatten(0, 1)).reshape(*scanned.shape[:3], DIRECTIONS, -1)
         A = -torch.exp(self.A_log)
         y = projected_ss2d_scan(scanned, projected, self.step_weight, A, self.D, self.step_bias)
-        gated: Tensor = self.out_proj(
-            normalise_gate(y, gate, self.norm.weight, self.norm.bias, self.norm.eps)
-        )
+        gated: Tensor = self.out_proj(normalise_gate(y, gate, self.norm))
         return gated

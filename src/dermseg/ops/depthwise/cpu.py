@@ -19,7 +19,7 @@ Array: TypeAlias = NDArray[Any]
 
 
 def convolve_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Convolve with compiled kernels; arguments and result are those of the public function."""
+    """Convolve with compiled kernels, by weights (channels, 1, 3, 3) and bias of the convolution."""
     batch, _, width, channels = x.shape
     # Channels of a pixel must be neighbours in memory, but pixels may lie apart: x is often one half of the
     # channels of a larger map.

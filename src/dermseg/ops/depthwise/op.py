@@ -1,25 +1,25 @@
 """The convolution's public function: as operators of PyTorch, or as one kernel where nothing is recorded."""
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.ops.eager import kernel_runs
 
 
-def convolve_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def convolve_silu(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Convolve every channel of a map with its own 3x3 filter, zeros around the map, then apply SiLU.
 
     Args:
         x: Map, channels last (batch, H, W, channels).
-        weight: Filters (channels, 1, 3, 3).
-        bias: Added to the convolution (channels,).
+        convolution: Depthwise, 3x3, padded by 1, with a bias. It is called where no kernel runs, so that
+            whoever looks at layers, to count them for example, meets it.
 
     Returns:
         Map of the same shape.
     """
-    if kernel_runs("convolve_silu", x, weight, bias):
+    if kernel_runs("convolve_silu", x, *convolution.parameters()):
         from dermseg.ops.depthwise import cpu
 
-        return cpu.convolve_silu(x, weight, bias)
-    convolved = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=len(bias))
+        return cpu.convolve_silu(x, *convolution.parameters())
+    convolved: Tensor = convolution(x.permute(0, 3, 1, 2))
     return F.silu(convolved.permute(0, 2, 3, 1))

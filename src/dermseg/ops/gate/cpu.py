@@ -21,7 +21,7 @@ Array: TypeAlias = NDArray[Any]
 
 
 def normalise_gate(y: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Normalise and gate with compiled kernels; arguments and result are those of the public function."""
+    """Normalise and gate with compiled kernels: `weight`, `bias` and `eps` are those of the norm."""
     channels = y.shape[-1]
     # The gate is often one half of the channels of a larger map: its vectors lie apart.
     vectors, gates = y.reshape(-1, channels), gate.reshape(-1, channels)

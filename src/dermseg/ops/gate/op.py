@@ -1,26 +1,26 @@
 """The gate's public function: as operators of PyTorch, or as one kernel where nothing is recorded."""
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.ops.eager import kernel_runs
 
 
-def normalise_gate(y: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Normalise vectors, scale and shift them, and multiply them by SiLU(gate).
+def normalise_gate(y: Tensor, gate: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Normalise vectors and multiply them by SiLU(gate).
 
     Args:
         y: Vectors (..., channels).
         gate: Of the shape of `y`.
-        weight: Scale (channels,).
-        bias: Shift (channels,).
-        eps: Added to the variance.
+        norm: Over the channels, with scale and shift. It is called where no kernel runs, so that whoever
+            looks at layers, to count them for example, meets it.
 
     Returns:
         Vectors of the same shape.
     """
-    if kernel_runs("normalise_gate", y, gate, weight, bias):
+    if kernel_runs("normalise_gate", y, gate, norm.weight, norm.bias):
         from dermseg.ops.gate import cpu
 
-        return cpu.normalise_gate(y, gate, weight, bias, eps)
-    return F.layer_norm(y, weight.shape, weight, bias, eps) * F.silu(gate)
+        return cpu.normalise_gate(y, gate, norm.weight, norm.bias, norm.eps)
+    gated: Tensor = norm(y) * F.silu(gate)
+    return gated
