@@ -211,11 +211,17 @@ def gather_folds(plan: Plan, name: str, out: Path) -> None:
     write_text(out / "per_image.csv", "\n".join([header, *sorted(rows)]) + "\n")
     write_json(out / "calibration.json", calibration.to_json())
     networks = [read_json(folder / "summary.json") or {} for folder in folders]
+    scored = summarise(read_rows(out / "per_image.csv"))
     summary = {
         "command": shlex.join(sys.argv),
-        "folds": [{k: n[k] for k in ("split", "model")} for n in networks],
+        "model": {"name": networks[0]["model"]["name"]},
+        "folds": [{key: network[key] for key in ("split", "model")} for network in networks],
+        "images": scored["images"],
+        "per_image_mean": scored["per_image"],
+        "pooled": {metric: entry["mean"] for metric, entry in scored["pooled"].items()},
+        "pooled_interval": scored["pooled"],
     }
-    write_json(out / "summary.json", summary | summarise(read_rows(out / "per_image.csv")))
+    write_json(out / "summary.json", summary)
 
 
 def measure(plan: Plan) -> None:
