@@ -111,7 +111,8 @@ def _at(networks: Networks, size: int) -> Networks:
 
 def _predictions(networks: Networks, what: str) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """Give probabilities and lesion (height, width) of every image, with a progress bar of that name."""
-    cases = [(Predictor(network), pair) for network, pairs in networks for pair in pairs]
+    predictors = [(Predictor(network), pairs) for network, pairs in networks]
+    cases = [(predictor, pair) for predictor, pairs in predictors for pair in pairs]
     for predictor, pair in track(cases, what):
         yield predictor.predict(read_image(pair.image)).probability, read_mask(pair.mask)
 

@@ -91,10 +91,9 @@ class Predictor:
         )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        if not self.tta:
-            return self.model(batch)  # type: ignore[no-any-return]
         # One after the other, so that memory stays that of one image.
-        return torch.stack([self.model(batch.flip(axes)).flip(axes) for axes in _FLIPS]).mean(dim=0)
+        flips = _FLIPS if self.tta else _FLIPS[:1]
+        return torch.stack([self.model(batch.flip(axes)).flip(axes) for axes in flips]).mean(dim=0)
 
     def _at_native_size(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """Turn logits (1, 1, size, size) into probabilities (height, width): the way in, backwards."""
