@@ -1,11 +1,12 @@
-"""Make the weights that ship as `default`, and the measurements that their card is made from.
+"""Make the weights that ship as `default` or `tiny`, and the measurements that their card is made from.
 
     python scripts/train_default.py --isic ISIC_DIR --ph2 PH2_DIR --work RUNS [--stages STAGE ...]
+    python scripts/train_default.py --network tiny ... --work OTHER_RUNS
 
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- folds: the recipe (configs/default.yaml, then `second`, below) on each of five folds; the first ships;
+- folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; the first ships;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch;
@@ -14,7 +15,7 @@ The stages, in order:
 - effects: Dice under graded changes;
 - latency: of PyTorch and ONNX Runtime;
 - compare: ours and the peer on the same images, paired, on the folds that both have;
-- ship: weights, checksum and card into src/dermseg/weights, scores into results/default.
+- ship: weights, checksum and card into src/dermseg/weights, scores into results/NETWORK.
 
 PH2 is never trained on, and chooses nothing.
 """
@@ -52,7 +53,7 @@ from dermseg.training.command import parse
 from dermseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
-RECIPE = ROOT / "configs" / "default.yaml"
+NETWORKS = ("default", "tiny")
 FOLDS = 5
 SIZES = (160, 192)
 SOURCES = ("ours-1", "holdout", "final")
@@ -66,6 +67,8 @@ PH2_TITLE = "PH2, never trained on (whole frames)"
 class Plan:
     """Where everything is."""
 
+    network: str
+    """One of `NETWORKS`: the name of its recipe in configs/, and that under which it ships."""
     isic: Path
     ph2: Path
     work: Path
@@ -79,12 +82,12 @@ class Plan:
     @property
     def weights(self) -> Path:
         """The fitted file."""
-        return self.work / "default.safetensors"
+        return self.work / f"{self.network}.safetensors"
 
 
 def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[TrainArguments, TrainArguments]:
     """Return both parts of the recipe: `NAME-first`, and `NAME`, which holds the result."""
-    first = parse(["--config", str(RECIPE)])
+    first = parse(["--config", str(ROOT / "configs" / f"{plan.network}.yaml")])
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
 
@@ -176,13 +179,18 @@ def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
 
 
 def evaluations(plan: Plan) -> dict[str, Path]:
-    """Return the folders of the scores that the card shows, by their titles."""
+    """Return the folders of the scores that the card shows, by their titles.
+
+    The scores of all folds are among them where all were trained.
+    """
     folder = plan.work / "evaluation"
     isic = {
         "ours-1": {OWN_TITLE: folder / "isic2018", FOLDS_TITLE: folder / "isic2018-folds"},
         "holdout": {HOLDOUT_TITLE: folder / "isic2018"},
         "final": {FOLDS_TITLE: folder / "isic2018-folds"},
     }[plan.source]
+    if not all((plan.work / f"ours-{number}" / "isic2018").exists() for number in range(1, FOLDS + 1)):
+        isic.pop(FOLDS_TITLE, None)
     return isic | {PH2_TITLE: folder / "ph2"}
 
 
@@ -272,8 +280,8 @@ def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:
 def ship(plan: Plan) -> None:
     """Put weights, checksum, card and scores into the repository."""
     folder = ROOT / "src" / "dermseg" / "weights"
-    results = ROOT / "results" / "default"
-    shutil.copyfile(plan.weights, folder / "default.safetensors")
+    results = ROOT / "results" / plan.network
+    shutil.copyfile(plan.weights, folder / plan.weights.name)
     for source in evaluations(plan).values():
         for file in ("per_image.csv", "summary.json"):
             target = results / source.name / file
@@ -290,15 +298,15 @@ def ship(plan: Plan) -> None:
     labels = {title: {} if title == OWN_TITLE else of_image for title in titles}
     facts = card_facts(
         plan.weights,
-        "default",
+        plan.network,
         titles,
         read_json(plan.work / "effects.json") or {},
         (read_json(plan.work / "latency.json") or {}).get("latency", []),
         labels | {PH2_TITLE: {"diagnosis": diagnoses(plan.ph2)}},
     )
-    write_json(folder / "default.json", facts)
+    write_json(folder / f"{plan.network}.json", facts)
     index = read_json(folder / "index.json") or {}
-    write_json(folder / "index.json", index | {"default": {"sha256": facts["file"]["sha256"]}})
+    write_json(folder / "index.json", index | {plan.network: {"sha256": facts["file"]["sha256"]}})
 
 
 def diagnoses(ph2: Path) -> dict[str, str]:
@@ -324,6 +332,7 @@ STAGES: dict[str, Callable[[Plan], None]] = {
 def main() -> None:
     """Run the stages asked for, in their order."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--network", choices=NETWORKS, default=NETWORKS[0])
     parser.add_argument("--isic", type=Path, required=True, help="ISIC 2018 Task 1, the 2,094 pairs")
     parser.add_argument("--ph2", type=Path, required=True, help="PH2")
     parser.add_argument("--work", type=Path, required=True, help="folder for runs and measurements")
@@ -334,6 +343,7 @@ def main() -> None:
     parser.add_argument("--folds", nargs="+", type=int, default=(), help="folds to work on, 1 to 5 (all)")
     options = parser.parse_args()
     plan = Plan(
+        options.network,
         options.isic,
         options.ph2,
         options.work,

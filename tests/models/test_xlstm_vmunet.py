@@ -68,6 +68,11 @@ class TestTimmEncoderRows(ModelTester):
     arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "test_efficientnet", "fusion": "rows"}
 
 
+class TestShallowEncoder(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "efficientnet_lite0_shallow"}
+
+
 def test_released_fusion_warns_that_images_influence_each_other():
     with pytest.warns(DermsegWarning, match="depend on the images before"):
         create_model("xlstm_vmunet", **SMALL, fusion="released")

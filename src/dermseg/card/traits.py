@@ -11,7 +11,7 @@ from scipy import ndimage
 from dermseg.data.images import read_image, read_mask
 from dermseg.data.pairs import Pair
 from dermseg.data.preprocessing.hair_removal import find_hair
-from dermseg.data.quality.measures import cielab, measure_colours
+from dermseg.data.quality.measures import BLACK, cielab, measure_colours
 
 SIDE = 256
 """Longer side, in pixels, of the copy that is looked at."""
@@ -19,8 +19,6 @@ _HAIR = (0.005, 0.03)
 """Shares of the image under hair that part none, some and much of it."""
 _CORNER = 0.1
 """Side of the square at each corner, as a share of the image's."""
-_BLACK = 15.0
-"""CIELAB lightness below which a corner is taken for the frame of the lens."""
 _THIRDS = ("lowest third", "middle third", "highest third")
 
 
@@ -63,7 +61,7 @@ def _dark_corners(image: NDArray[np.uint8]) -> int:
     lightness = cielab(image)[..., 0]
     height, width = (max(1, round(_CORNER * side)) for side in lightness.shape)
     corners = (lightness[rows, columns] for rows in _ends(height) for columns in _ends(width))
-    return sum(bool(np.median(corner) < _BLACK) for corner in corners)
+    return sum(bool(np.median(corner) < BLACK) for corner in corners)
 
 
 def _ends(length: int) -> tuple[slice, slice]:

@@ -43,10 +43,7 @@ class TimmEncoder(nn.Module):
         # As the ImageNet weights were trained; without them any other would do as well.
         self.preprocessing = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
         channels = backbone.feature_info.channels()
-        self.projections = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(given), nn.Linear(given, wanted))
-            for given, wanted in zip(channels, widths, strict=True)
-        )
+        self.projections = projections(channels, widths)
 
     def forward(self, images: Tensor) -> EncoderMaps:
         """Map images (B, 3, H, W), sides multiples of 32, to four maps; stage inputs are not given."""
@@ -55,6 +52,14 @@ class TimmEncoder(nn.Module):
         if not self.channels_last:
             maps = [features.permute(0, 2, 3, 1) for features in maps]
         return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
+
+
+def projections(given: Sequence[int], wanted: Sequence[int]) -> nn.ModuleList:
+    """Make what maps the channels of every level to those that the decoder expects."""
+    return nn.ModuleList(
+        nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width))
+        for channels, width in zip(given, wanted, strict=True)
+    )
 
 
 class EvenConv2dSame(Conv2dSame):
@@ -70,6 +75,13 @@ class EvenConv2dSame(Conv2dSame):
         sides = ((width - 2) // 2, (width - 1) // 2, (height - 2) // 2, (height - 1) // 2)
         y: Tensor = F.conv2d(F.pad(x, sides), self.weight, self.bias, self.stride, groups=self.groups)
         return y
+
+
+def make_strides_even(network: nn.Module) -> None:
+    """Turn every "same" convolution with stride 2 into one for maps with even sides."""
+    for module in network.modules():
+        if type(module) is Conv2dSame and module.stride == (2, 2) and module.dilation == (1, 1):
+            module.__class__ = EvenConv2dSame  # in place: the names of the weights stay
 
 
 def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
@@ -104,9 +116,7 @@ def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not ty
     backbone = timm.create_model(
         name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1)
     )
-    for module in backbone.modules():
-        if type(module) is Conv2dSame and module.stride == (2, 2) and module.dilation == (1, 1):
-            module.__class__ = EvenConv2dSame  # in place: the names of the weights stay
+    make_strides_even(backbone)
     return backbone
 
 

@@ -13,6 +13,7 @@ With `xlstm_layers=""` there is no xLSTM (version 1 of Table 2): F_fusion^(l) = 
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -35,6 +36,10 @@ from dermseg.models.vm_unet import (
     init_linear,
     stage_widths,
 )
+
+if TYPE_CHECKING:
+    from dermseg.models.encoders import TimmEncoder
+    from dermseg.models.shallow_encoder import ShallowEncoder
 
 FUSIONS = ("multilevel", "rows", "released")
 
@@ -60,8 +65,9 @@ class XLSTMVMUNet(SegmentationModel):
     Args:
         fusion: Where the xLSTM stands: "multilevel", "rows" or "released"; see the top of this file.
         xlstm_layers: Its blocks, versions 1 to 4 of Table 2: "", "s", "m" or "sm".
-        encoder: "vssm"; "vil_tiny", "vil_small" or "vil_base" (Vision-LSTM); or the name of a timm model with
-            features at 1/4, 1/8, 1/16 and 1/32 of the image.
+        encoder: "vssm"; "vil_tiny", "vil_small" or "vil_base" (Vision-LSTM); "efficientnet_lite0_shallow"
+            (the first half of EfficientNet-Lite0); or the name of a timm model with features at 1/4, 1/8,
+            1/16 and 1/32 of the image.
         pretrained: Download ImageNet weights for a timm encoder.
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple of 4, at
             least 8. Maps of other encoders are projected to these channels, which size the decoder.
@@ -114,9 +120,7 @@ class XLSTMVMUNet(SegmentationModel):
         elif encoder in VIL:
             self.encoder = ViLEncoder(encoder, stage_widths(width))
         else:
-            from dermseg.models.encoders import TimmEncoder  # timm takes seconds to import
-
-            self.encoder = TimmEncoder(encoder, stage_widths(width), pretrained)
+            self.encoder = _convolutions(encoder, stage_widths(width), pretrained)
             self.preprocessing = self.encoder.preprocessing
         self.decoder = VSSDecoder(width, depths_decoder, drop_path, state).apply(init_linear)
         self.xlstm: nn.Module
@@ -152,6 +156,14 @@ class XLSTMVMUNet(SegmentationModel):
             logits = decode_levels(self.decoder, maps.outputs)
         fused: Tensor = self.xlstm(logits) if self.fusion == "rows" else self.xlstm(logits[:, 0])[:, None]
         return fused
+
+
+def _convolutions(name: str, widths: Sequence[int], pretrained: bool) -> "TimmEncoder | ShallowEncoder":
+    # timm takes seconds to import
+    from dermseg.models.encoders import TimmEncoder
+    from dermseg.models.shallow_encoder import SHALLOW, ShallowEncoder
+
+    return ShallowEncoder(widths, pretrained) if name == SHALLOW else TimmEncoder(name, widths, pretrained)
 
 
 def _behind_logits(fusion: str, layers: str, heads: int) -> nn.Module:

@@ -17,13 +17,13 @@ COLOUR_SIDE = 256
 """Longer side, in pixels, of the copy that colours are measured on."""
 STRIP = 0.35
 """Width of the strips on both sides of the border, as a share of the lesion's equivalent radius."""
+BLACK = 12.0
+"""CIELAB lightness below which a pixel is taken for the frame of the lens, which no skin is as dark as."""
 
 _LEAST_STRIP = 3
 """Least width of a strip in pixels of the copy: narrower ones measure the blur of the border."""
 _LEAST_PIXELS = 50
 """A strip of fewer pixels says nothing: the lesion fills the frame, or is a speck."""
-_BLACK = 12.0
-"""CIELAB lightness below which a pixel is taken for the frame of the lens, which no skin is as dark as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def measure_colours(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Colour
     lesion = np.asarray(cover) > 127
     lab = cielab(np.asarray(picture))
     width = max(_LEAST_STRIP, STRIP * float(np.sqrt(np.count_nonzero(lesion) / np.pi)))
-    lit = lab[..., 0] >= _BLACK
+    lit = lab[..., 0] >= BLACK
     # The pixels at the border itself are a mixture of both sides.
     strips = [lit & _strip(side, width) for side in (lesion, ~lesion)]
     if min(map(np.count_nonzero, strips)) < _LEAST_PIXELS:

@@ -1,0 +1,60 @@
+"""The first half of EfficientNet-Lite0 as an encoder: a thirteenth of its weights, for small files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dermseg.models.base import Preprocessing
+from dermseg.models.encoders import make_strides_even, projections
+from dermseg.models.imagenet import packaged_weights, timm_weights
+from dermseg.models.vm_unet import EncoderMaps
+
+SHALLOW = "efficientnet_lite0_shallow"
+"""Name that chooses it."""
+WHOLE = "tf_efficientnet_lite0"
+"""The timm model that it is cut from."""
+STAGES_KEPT = 4
+"""Of seven; the three behind them hold nine tenths of the weights."""
+CHANNELS = (24, 40, 80, 80)
+
+
+class ShallowEncoder(nn.Module):
+    """EfficientNet-Lite0 up to its 80 channels at 1/16; the map at 1/32 is the mean of every 2x2 of them.
+
+    Args:
+        widths: Channels of the four maps given out, fine to coarse.
+        pretrained: Start from ImageNet weights: those of an installed package
+            (`dermseg.models.imagenet.PACKAGES`), else downloaded.
+
+    Raises:
+        ConfigError: The ImageNet weights cannot be downloaded.
+    """
+
+    def __init__(self, widths: Sequence[int], pretrained: bool) -> None:
+        super().__init__()
+        network: Any = timm.create_model(WHOLE)
+        if pretrained:
+            weights = packaged_weights(WHOLE) or timm_weights(WHOLE)
+            network.load_state_dict(network.state_dict() | weights)
+        make_strides_even(network)
+        self.stem = nn.Sequential(network.conv_stem, network.bn1)
+        self.stages = network.blocks[:STAGES_KEPT]
+        config = network.pretrained_cfg
+        self.preprocessing = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
+        self.projections = projections(CHANNELS, widths)
+
+    def forward(self, images: Tensor) -> EncoderMaps:
+        """Map images (B, 3, H, W), sides multiples of 32, to four maps; stage inputs are not given."""
+        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        levels = [*maps[1:], F.avg_pool2d(x, 2)]  # the first stage stays at 1/2, which no decoder reads
+        return EncoderMaps(
+            [], [project(x.permute(0, 2, 3, 1)) for project, x in zip(self.projections, levels, strict=True)]
+        )
