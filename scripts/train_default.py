@@ -35,6 +35,7 @@ from rich.console import Console
 
 from dermseg.benchmark.sources import Images, draw_folds
 from dermseg.card.calibrate import calibrate
+from dermseg.card.fitting import HEAD
 from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
 from dermseg.card.scores import Row, read_rows, summarise
@@ -56,6 +57,8 @@ ROOT = Path(__file__).parents[1]
 NETWORKS = ("default", "tiny")
 FOLDS = 5
 SIZES = (160, 192)
+PEER_HEAD = "network.segmentation_head.0"
+"""Name of the peer's last convolution."""
 SOURCES = ("ours-1", "holdout", "final")
 HOLDOUT_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
 OWN_TITLE = "ISIC 2018, the images of its fold, which it never saw (crops, 512 px)"
@@ -91,7 +94,7 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[Train
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
 
-        first = replace(first, model="peer_unet", model_arguments={})
+        first = replace(first, model="peer_unet", model_arguments={"pretrained": True})
     first = replace(
         first,
         data=str(plan.isic),
@@ -136,7 +139,7 @@ def folds(plan: Plan, peer: bool = False) -> None:
         pairs = read_collection(plan.isic).select(split.validation)
         if not fitted.exists():
             weights = plan.work / name / "model.safetensors"
-            calibrate(weights, [(weights, pairs)], fitted, SIZES)
+            calibrate(weights, [(weights, pairs)], fitted, SIZES, PEER_HEAD if peer else HEAD)
         score(plan.isic, fitted, str(path), plan.work / name / "isic2018")
         score(plan.ph2, fitted, None, plan.work / name / "ph2")
 

@@ -12,6 +12,7 @@ from rich.progress import track
 from torch import Tensor
 
 from dermseg.card.fitting import (
+    HEAD,
     THRESHOLDS,
     best_threshold,
     fit_expected_dice,
@@ -55,7 +56,7 @@ class Fitted:
     risk_coverage: list[dict[str, float]]
 
 
-def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int]) -> Fitted:
+def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], head: str = HEAD) -> Fitted:
     """Choose the size, fit temperature, threshold and expected Dice, and write the weights that ship.
 
     Args:
@@ -64,17 +65,18 @@ def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int]) ->
             learned from all, the networks of the folds with theirs.
         out: The file to write, in half precision; what was fitted is in its notes.
         sizes: Sides at which the network may predict.
+        head: Name of the network's last convolution, which takes the temperature.
     """
     networks: Networks = [(load_model(path), pairs) for path, pairs in unseen]
     by_size = {size: _mean_dice(_at(networks, size)) for size in sizes}
     networks = _at(networks, max(by_size, key=lambda size: by_size[size]))
     temperature = fit_temperature(*_logits(networks))
     for network, _ in networks:
-        fold_temperature(network, temperature)
+        fold_temperature(network, temperature, head)
     found, soft = _by_threshold(networks)
     model = load_model(weights)
     model.preprocessing = networks[0][0].preprocessing
-    fold_temperature(model, temperature)
+    fold_temperature(model, temperature, head)
     model.threshold = best_threshold(found)
     column = THRESHOLDS.index(model.threshold)
     model.expected_dice = fit_expected_dice(soft[:, column].tolist(), found[:, column].tolist())

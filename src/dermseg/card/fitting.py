@@ -14,6 +14,8 @@ from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
 from dermseg.models.expected_dice import ExpectedDice
 
+HEAD = "decoder.head"
+"""Name of the last convolution of the networks that ship."""
 THRESHOLDS = tuple(round(0.25 + 0.025 * step, 3) for step in range(21))
 """Thresholds that are tried, 0.25 to 0.75."""
 
@@ -48,23 +50,26 @@ def fit_temperature(logits: Tensor, masks: Tensor) -> float:
 
 
 @torch.no_grad()
-def fold_temperature(model: SegmentationModel, temperature: float) -> None:
+def fold_temperature(model: SegmentationModel, temperature: float, head: str = HEAD) -> None:
     """Divide a network's logits by a temperature, by dividing the weights of its last convolution.
 
     So every program that runs the network, an exported one too, gets calibrated probabilities.
 
+    Args:
+        model: The network, changed in place.
+        temperature: From `fit_temperature`.
+        head: Name of the convolution that makes the logits.
+
     Raises:
-        ConfigError: The network does not end in one convolution `decoder.head`.
+        ConfigError: The network has no convolution of that name.
     """
     try:
-        head = model.get_submodule("decoder.head")
+        last = model.get_submodule(head)
     except AttributeError:
-        head = nn.Identity()
-    if not isinstance(head, nn.Conv2d):
-        raise ConfigError(
-            f"{model.name} has no last convolution 'decoder.head' that could take a temperature"
-        )
-    for parameter in head.parameters():
+        last = nn.Identity()
+    if not isinstance(last, nn.Conv2d):
+        raise ConfigError(f"{model.name} has no last convolution '{head}' that could take a temperature")
+    for parameter in last.parameters():
         parameter.div_(temperature)
 
 
