@@ -180,20 +180,30 @@ def test_tensors_that_do_not_fit_are_named(file, tensors, message):
         load_model(file)
 
 
-def test_half_precision_halves_matrices_and_leaves_vectors(tmp_path):
+def test_half_precision_halves_the_file_and_is_undone_by_loading(tmp_path):
     torch.manual_seed(0)
     model = create_model("vm_unet", **SMALL).eval()
     full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
     save_model(model, full)
     save_model(model, half, half=True)
-    kept = load_file(half)
-    assert all(value.dtype == (torch.float16 if value.ndim > 1 else torch.float32) for value in kept.values())
+    assert all(value.dtype == torch.float16 for value in load_file(half).values())
     assert half.stat().st_size < 0.7 * full.stat().st_size
     loaded = load_model(half)
     assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
     images = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.allclose(loaded(images), model(images), atol=0.02)
+
+
+def test_what_half_precision_cannot_hold_stays_in_full(tmp_path):
+    model = create_model("unet", width=2)
+    name, statistic = next((n, b) for n, b in model.named_buffers() if n.endswith("running_var"))
+    counts = {n for n, b in model.named_buffers() if not b.is_floating_point()}
+    statistic[0] = 1e6
+    save_model(model, tmp_path / "half.safetensors", half=True)
+    kept = load_file(tmp_path / "half.safetensors")
+    assert {n for n, value in kept.items() if value.dtype != torch.float16} == counts | {name}
+    assert load_model(tmp_path / "half.safetensors").state_dict()[name][0] == 1e6
 
 
 def test_the_expected_dice_comes_back(tmp_path):

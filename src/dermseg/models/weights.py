@@ -41,8 +41,8 @@ def save_model(
         path: Destination, ending in `.safetensors`.
         threshold: Probability from which a pixel is lesion; by default `model.threshold`.
         notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
-        half: Keep matrices and kernels in half precision, at half the size; loading restores full
-            precision. Vectors (biases, gains, statistics) stay as they are.
+        half: Keep numbers in half precision, at half the size; loading restores full precision. A tensor
+            with numbers beyond the range of half precision stays as it is.
 
     Raises:
         ConfigError: If the path ends otherwise, the model was not made by `create_model`, the threshold is no
@@ -137,7 +137,10 @@ def read_notes(path: Path | str) -> dict[str, Any]:
 
 
 def _halved(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if torch.isfinite(half).all() else tensor
 
 
 def _check_shapes(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
