@@ -29,6 +29,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -252,15 +253,21 @@ def latency(plan: Plan) -> None:
 
 
 def compare(plan: Plan) -> None:
-    """Test the difference to the peer image by image, on every fold that both were trained on."""
+    """Test the difference to the peer image by image, on every fold that both were trained on.
+
+    Writes the result and the scores of both into results/NETWORK/peer.
+    """
+    folder = ROOT / "results" / plan.network / "peer"
+    folder.mkdir(parents=True, exist_ok=True)
     numbers = [n for n in range(1, FOLDS + 1) if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
     found: dict[str, object] = {"folds": numbers}
     for data in ("isic2018", "ph2"):
-        tables = [
-            [read_rows(plan.work / f"{name}-{n}" / data / "per_image.csv") for n in numbers]
-            for name in ("ours", "peer")
-        ]
-        ours, peer = (mean_dice(rows) for rows in tables)
+        tables: dict[str, list[list[Row]]] = {"ours": [], "peer": []}
+        for name, n in product(tables, numbers):
+            table = folder / f"{data}-{name}-{n}.csv"
+            shutil.copyfile(plan.work / f"{name}-{n}" / data / "per_image.csv", table)
+            tables[name].append(read_rows(table))
+        ours, peer = (mean_dice(rows) for rows in tables.values())
         _, p = paired_wilcoxon(ours, peer)
         found[data] = {
             "images": len(ours),
@@ -269,7 +276,7 @@ def compare(plan: Plan) -> None:
             "p_dice": p,
             "rank_biserial": rank_biserial(ours, peer),
         }
-    write_json(plan.work / "compare.json", found)
+    write_json(folder / "compare.json", found)
 
 
 def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:

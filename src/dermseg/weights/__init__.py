@@ -1,4 +1,4 @@
-"""Weights that ship with the package, by name: `default`.
+"""Weights that ship with the package, by name: `default` and `tiny`.
 
 Free of torch, so that a command can name them at once. The files have a licence of their own, beside them.
 """
