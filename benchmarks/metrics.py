@@ -45,7 +45,10 @@ NAMES = ("dice", "iou", "sensitivity", "specificity", "accuracy", "hd95", "assd"
 SYSTEMS = ("monai", "ours")
 THREADS = 2
 PRECISION = 1e-5
-"""Relative difference that the peer's 32-bit results explain."""
+"""Relative and absolute difference that the peer's 32-bit results explain."""
+PERCENTILE_PRECISION = 2e-3
+"""Absolute difference of HD95, in pixels, that the peer's rank in 32 bits explains: it lies between two distances,
+which a stray spot sets a hundred pixels apart. In 64 bits the same quantile is ours."""
 
 Mask = NDArray[np.bool_]
 Scorer = Callable[[Mask, Mask], list[float]]
@@ -176,7 +179,10 @@ def main() -> None:
         found[system].append(measure_apart(system, first, last))
 
     scores = {system: np.concatenate([block["scores"] for block in found[system]]) for system in SYSTEMS}
-    np.testing.assert_allclose(scores["ours"], scores["monai"], rtol=PRECISION, atol=PRECISION)
+    for column, name in enumerate(NAMES):
+        absolute = PERCENTILE_PRECISION if name == "hd95" else PRECISION
+        mine, theirs = (scores[system][:, column] for system in ("ours", "monai"))
+        np.testing.assert_allclose(mine, theirs, rtol=PRECISION, atol=absolute, err_msg=name)
     totals = {
         system: {
             "seconds": sum(block["seconds"] for block in blocks),

@@ -60,7 +60,7 @@ def _use(facts: Facts) -> Section:
             "corrects, and a start for training on other data.",
             "It is not a medical device. It does not say what a lesion is, and its outline is no basis for a "
             "diagnosis or a treatment.",
-            f"dermseg predict photo.jpg  (or --weights {facts['name']})",
+            f"dermseg predict photo.jpg --weights {facts['name']}",
         ),
     )
 
@@ -122,8 +122,8 @@ def _recipe(facts: Facts) -> Section:
         (
             *(_part(number, part) for number, part in enumerate(parts, 1)),
             f"{sum(part['seconds'] for part in parts) / 60:.0f} minutes on {machine['processor']}, "
-            f"{machine['threads']} threads shared with other work. Again: python scripts/train_default.py "
-            "(configs/default.yaml).",
+            f"threads: {machine['threads']}, shared with other work. Again: python scripts/train_default.py "
+            f"--network {facts['name']} (configs/{facts['name']}.yaml).",
         ),
     )
 
