@@ -47,8 +47,8 @@ THREADS = 2
 PRECISION = 1e-5
 """Relative and absolute difference that the peer's 32-bit results explain."""
 PERCENTILE_PRECISION = 2e-3
-"""Absolute difference of HD95, in pixels, that the peer's rank in 32 bits explains: it lies between two distances,
-which a stray spot sets a hundred pixels apart. In 64 bits the same quantile is ours."""
+"""Absolute difference of HD95, in pixels, that the peer's rank in 32 bits explains: it lies between two
+distances, which a stray spot sets a hundred pixels apart. In 64 bits the same quantile is ours."""
 
 Mask = NDArray[np.bool_]
 Scorer = Callable[[Mask, Mask], list[float]]
