@@ -6,10 +6,10 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; the first ships as `tiny`;
+- folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; `tiny` is the first;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
-- final: the same on all pairs but 168, which choose the epoch; ships as `default`;
+- final: the same on all pairs but 168, which choose the epoch; `default` is this one;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
 - effects: Dice under graded changes;
