@@ -35,7 +35,9 @@ def draw(batch: int, height: int, width: int, scale: float = 1.0) -> list[torch.
 @pytest.fixture(scope="module", params=["scan", "chunked"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "STATES", 3 * 4 * CHANNELS * N)  # three chunks, which divide few lengths
+        # Three chunks, which divide few lengths, of few steps: several blocks.
+        patch.setattr(export, "STATES", 3 * 4 * CHANNELS * N)
+        patch.setattr(export, "STEPS", {"scan": 4, "chunked": 4})
         path = tmp_path_factory.mktemp("ss2d") / "scan.onnx"
         return as_onnx(ss2d_scan, draw(2, 6, 5), FREE, path, request.param)
 

@@ -11,7 +11,8 @@ from onnxscript.values import Opset
 State = FLOAT["K", "batch", "N", "channels"]
 States = FLOAT["G", "K", "batch", "N", "channels"]
 Rows = FLOAT["K", 1, "N", "channels"]
-Steps = FLOAT["T", "G", "K", "batch", "rows", "columns"]
+Steps = FLOAT["M", "T", "G", "K", "batch", "rows", "columns"]
+Block = FLOAT["T", "G", "K", "batch", "rows", "columns"]
 Step = FLOAT["G", "K", "batch", "rows", "columns"]
 
 _DERMSEG = Opset("dermseg", 1)
@@ -21,50 +22,70 @@ _DERMSEG = Opset("dermseg", 1)
 def softplus(x: FLOAT[...]) -> FLOAT[...]:
     """log(1 + e^x), accurate also where it is small, of operators that ONNX Runtime vectorises.
 
-    There is no `Log1p`: what 1 + e^x loses to rounding is added to the logarithm to first order.
+    There is no `Log1p`: what u = 1 + e^-|x| loses to rounding is added to its logarithm, without the factor
+    1 / u of a first-order correction: where that is not 1, the logarithm is so large that it does not count.
     `benchmarks/export.py` times it beside the operator `Softplus`.
     """
     one = op.CastLike(1.0, x)
     small = op.Exp(op.Neg(op.Abs(x)))
     u = one + small
-    return op.Relu(x) + (op.Log(u) + (small - (u - one)) / u)
+    return op.Relu(x) + (op.Log(u) + (small - (u - one)))
 
 
 @script(_DERMSEG, default_opset=op)
-def last_states(start: States, step: Steps, drive: Steps, B: Steps, A: Rows) -> FLOAT[...]:
-    """State after the last step of every chunk (Eq 3)."""
+def outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows) -> FLOAT[...]:
+    """Output of every step of every block, without the direct path (Eq 3), one step after the other."""
 
     @graph()
-    def advance(h: Step, step_t: Step, drive_t: Step, B_t: Step) -> Step:
-        return op.Exp(step_t * A) * h + B_t * drive_t
+    def walk(h: States, step_m: Block, drive_m: Block, B_m: Block, C_m: Block):  # noqa: ANN202
+        decay = op.Exp(step_m * A)
+        gain = B_m * drive_m
 
-    return op.Scan(start, step, drive, B, body=advance, num_scan_inputs=3)
+        @graph()
+        def advance(g: States, decay_t: Step, gain_t: Step, C_t: Step):  # noqa: ANN202
+            g_t = decay_t * g + gain_t
+            y_t = op.MatMul(C_t, g_t)
+            return g_t, y_t
+
+        h_m, y_m = op.Scan(h, decay, gain, C_m, body=advance, num_scan_inputs=3)
+        return h_m, y_m
+
+    _, y = op.Scan(op.Unsqueeze(start, [0]), step, drive, B, C, body=walk, num_scan_inputs=4)
+    return y
 
 
 @script(_DERMSEG, default_opset=op)
-def chunk_starts(decay: Step, ends: Step) -> Step:
-    """State before the first step of every chunk, from where each would end if it began with nothing."""
+def chunked_outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows) -> FLOAT[...]:
+    """The same, with the chunks of a block side by side."""
 
     @graph()
-    def advance(h: State, decay_g: State, end_g: State):  # noqa: ANN202
-        h_next = decay_g * h + end_g
-        before = op.Identity(h)
-        return h_next, before
+    def walk(h: State, step_m: Block, drive_m: Block, B_m: Block, C_m: Block):  # noqa: ANN202
+        decay = op.Exp(step_m * A)
+        gain = B_m * drive_m
+        over_chunk = op.Exp(op.ReduceSum(step_m, [0], keepdims=0) * A)
 
-    first = op.Gather(ends, 0, axis=0)
-    _, starts = op.Scan(first - first, decay, ends, body=advance, num_scan_inputs=2)
-    return starts
+        @graph()
+        def end(e: States, decay_t: Step, gain_t: Step) -> States:
+            return decay_t * e + gain_t
 
+        ends = op.Scan(over_chunk - over_chunk, decay, gain, body=end, num_scan_inputs=2)
 
-@script(_DERMSEG, default_opset=op)
-def outputs(start: States, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows) -> FLOAT[...]:
-    """Output of every step, without the direct path (Eq 3)."""
+        @graph()
+        def pass_on(s: State, decay_g: State, end_g: State):  # noqa: ANN202
+            s_next = decay_g * s + end_g
+            before = op.Identity(s)
+            return s_next, before
 
-    @graph()
-    def advance(h: Step, step_t: Step, drive_t: Step, B_t: Step, C_t: Step):  # noqa: ANN202
-        h_t = op.Exp(step_t * A) * h + B_t * drive_t
-        y_t = op.MatMul(C_t, h_t)
-        return h_t, y_t
+        h_m, starts = op.Scan(h, over_chunk, ends, body=pass_on, num_scan_inputs=2)
 
-    _, y = op.Scan(start, step, drive, B, C, body=advance, num_scan_inputs=4)
+        @graph()
+        def advance(g: States, decay_t2: Step, gain_t2: Step, C_t: Step):  # noqa: ANN202
+            g_t = decay_t2 * g + gain_t2
+            y_t = op.MatMul(C_t, g_t)
+            return g_t, y_t
+
+        _, y_m = op.Scan(starts, decay, gain, C_m, body=advance, num_scan_inputs=3)
+        return h_m, y_m
+
+    _, y = op.Scan(start, step, drive, B, C, body=walk, num_scan_inputs=4)
     return y
