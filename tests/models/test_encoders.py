@@ -21,6 +21,27 @@ def test_maps_have_the_promised_widths_and_sizes(name):
     ]  # fmt: skip
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_resnet", "tf_efficientnet_lite0"])
+def test_a_map_at_half_of_the_image_comes_beside_the_others(name):
+    images = torch.randn(2, 3, 64, 96)
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name, WIDTHS, pretrained=False, half_width=6).eval()
+    maps = encoder(images)
+    assert maps.half.shape == (2, 32, 48, 6)
+    assert [x.shape[-1] for x in maps.outputs] == list(WIDTHS)
+    without = TimmEncoder(name, WIDTHS, pretrained=False).eval()
+    without.backbone.load_state_dict(encoder.backbone.state_dict(), strict=False)
+    without.projections.load_state_dict(encoder.projections.state_dict())
+    for ours, theirs in zip(maps.outputs, without(images).outputs, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_an_encoder_that_begins_at_a_quarter_has_no_map_at_half():
+    with pytest.raises(ConfigError, match="at 5 scales"):
+        TimmEncoder("test_convnext", WIDTHS, pretrained=False, half_width=6)
+
+
 def test_a_new_encoder_is_in_training_mode_with_fresh_statistics():
     encoder = TimmEncoder("test_resnet", WIDTHS, pretrained=False)
     assert all(module.training for module in encoder.modules())
@@ -37,7 +58,7 @@ def test_it_brings_its_own_standardisation():
         ("resnet_18", "did you mean .*resnet18"),
         ("qqqqqqqq", "list_models"),
         ("vit_tiny_patch16_224", "one size"),
-        ("inception_v3", "no features at four scales"),
+        ("inception_v3", "no features at 4 scales"),
         # States strides of 4 to 32, but pads nothing.
         ("legacy_xception", r"maps of sides \[\(15, 15\).*choose one with \[\(16, 16\)"),
     ],

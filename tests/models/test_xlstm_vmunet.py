@@ -73,6 +73,16 @@ class TestShallowEncoder(ModelTester):
     arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "efficientnet_lite0_shallow"}
 
 
+class TestHalfStage(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "test_resnet", "half_width": 6}
+
+
+class TestHalfStageOverShallowEncoder(ModelTester):
+    name = "xlstm_vmunet"
+    arguments: ClassVar[dict[str, Any]] = SMALL | {"encoder": "efficientnet_lite0_shallow", "half_width": 6}
+
+
 def test_released_fusion_warns_that_images_influence_each_other():
     with pytest.warns(DermsegWarning, match="depend on the images before"):
         create_model("xlstm_vmunet", **SMALL, fusion="released")
@@ -156,6 +166,11 @@ def test_a_fixed_scale_stays_where_it_starts():
         ({"fusion_levels": 5}, "fusion_levels"),
         ({"learned_scale": 1}, "learned_scale"),
         ({"encoder": "resnet18", "fusion": "released"}, "vssm"),
+        ({"half_width": 8}, "begins at a quarter"),
+        ({"half_width": 8, "encoder": "vil_tiny"}, "begins at a quarter"),
+        ({"half_width": 8, "encoder": "test_resnet", "fusion": "rows"}, "multilevel"),
+        ({"half_width": 7, "encoder": "test_resnet"}, "multiple of 2"),
+        ({"half_width": 2, "encoder": "test_resnet"}, "at least 4"),
     ],
 )
 def test_impossible_arguments_are_refused_with_the_possible_ones(arguments, message):

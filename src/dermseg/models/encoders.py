@@ -17,7 +17,7 @@ from dermseg.models.imagenet import packaged_weights
 from dermseg.models.vm_unet import EncoderMaps
 
 PROBE = 64
-SIDES = [(PROBE // stride, PROBE // stride) for stride in (4, 8, 16, 32)]
+STRIDES = (4, 8, 16, 32)
 
 
 class TimmEncoder(nn.Module):
@@ -28,38 +28,39 @@ class TimmEncoder(nn.Module):
         widths: Channels of the four maps given out, fine to coarse.
         pretrained: Start from the model's ImageNet weights: those of an installed package
             (`dermseg.models.imagenet.PACKAGES`), else downloaded.
+        half_width: Channels of a fifth map, at 1/2 of the image; 0 for none.
 
     Raises:
-        ConfigError: If timm has no such model, or its maps are not at 1/4, 1/8, 1/16 and 1/32 of the image,
-            or its ImageNet weights cannot be downloaded.
+        ConfigError: If timm has no such model, or its maps are not at (1/2,) 1/4, 1/8, 1/16 and 1/32 of the
+            image, or its ImageNet weights cannot be downloaded.
     """
 
-    def __init__(self, name: str, widths: Sequence[int], pretrained: bool) -> None:
+    def __init__(self, name: str, widths: Sequence[int], pretrained: bool, half_width: int = 0) -> None:
         super().__init__()
-        backbone = _features(name, pretrained)
+        backbone = _features(name, pretrained, (2, *STRIDES) if half_width else STRIDES)
         self.backbone = backbone
         self.channels_last = _channels_last(backbone)
         config = backbone.pretrained_cfg
         # As the ImageNet weights were trained; without them any other would do as well.
         self.preprocessing = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
         channels = backbone.feature_info.channels()
-        self.projections = projections(channels, widths)
+        self.projections = nn.ModuleList(map(projection, channels[-len(STRIDES) :], widths))
+        self.half_projection = projection(channels[0], half_width) if half_width else None
 
     def forward(self, images: Tensor) -> EncoderMaps:
-        """Map images (B, 3, H, W), sides multiples of 32, to four maps; stage inputs are not given."""
+        """Map images (B, 3, H, W), sides multiples of 32, to their maps; stage inputs are not given."""
         # Channels last: convolutions on a CPU are faster so, and what follows wants the maps in that order.
         maps = self.backbone(images.contiguous(memory_format=torch.channels_last))
         if not self.channels_last:
             maps = [features.permute(0, 2, 3, 1) for features in maps]
-        return EncoderMaps([], [project(x) for project, x in zip(self.projections, maps, strict=True)])
+        half = None if self.half_projection is None else self.half_projection(maps[0])
+        levels = maps[-len(STRIDES) :]
+        return EncoderMaps([], [p(x) for p, x in zip(self.projections, levels, strict=True)], half)
 
 
-def projections(given: Sequence[int], wanted: Sequence[int]) -> nn.ModuleList:
-    """Make what maps the channels of every level to those that the decoder expects."""
-    return nn.ModuleList(
-        nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width))
-        for channels, width in zip(given, wanted, strict=True)
-    )
+def projection(channels: int, width: int) -> nn.Module:
+    """Make what maps the channels of an encoder's map to those that the decoder expects."""
+    return nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, width))
 
 
 class EvenConv2dSame(Conv2dSame):
@@ -84,23 +85,26 @@ def make_strides_even(network: nn.Module) -> None:
             module.__class__ = EvenConv2dSame  # in place: the names of the weights stay
 
 
-def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
+def _features(name: str, pretrained: bool, strides: Sequence[int]) -> Any:  # noqa: ANN401
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models())
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() names those there are"
         raise ConfigError(f"encoder {name!r} is neither 'vssm' nor a timm model; {hint}")
     try:
-        backbone = _create(name, pretrained=False)
+        backbone = _create(name, len(strides), pretrained=False)
         fixed = backbone.pretrained_cfg.get("fixed_input_size")
         sides = [] if fixed else _sides(backbone)
     except Exception as error:  # whatever an architecture raises that has no such features
-        raise ConfigError(f"encoder {name!r}: timm gives no features at four scales ({error})") from error
+        raise ConfigError(
+            f"encoder {name!r}: timm gives no features at {len(strides)} scales ({error})"
+        ) from error
     if fixed:
         raise ConfigError(f"encoder {name!r} takes images of one size only; choose one that takes any")
-    if sides != SIDES:
+    wanted = [(PROBE // stride, PROBE // stride) for stride in strides]
+    if sides != wanted:
         raise ConfigError(
             f"encoder {name!r} has maps of sides {sides} for an image of {PROBE} pixels; "
-            f"choose one with {SIDES}"
+            f"choose one with {wanted}"
         )
     if not pretrained:
         return backbone
@@ -109,12 +113,12 @@ def _features(name: str, pretrained: bool) -> Any:  # noqa: ANN401
         assert all(key.endswith("num_batches_tracked") for key in unknown)
         return backbone
     with downloading(name):
-        return _create(name, pretrained=True)
+        return _create(name, len(strides), pretrained=True)
 
 
-def _create(name: str, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not typed)
+def _create(name: str, levels: int, pretrained: bool) -> Any:  # noqa: ANN401 (timm is not typed)
     backbone = timm.create_model(
-        name, pretrained=pretrained, features_only=True, out_indices=(-4, -3, -2, -1)
+        name, pretrained=pretrained, features_only=True, out_indices=tuple(range(-levels, 0))
     )
     make_strides_even(backbone)
     return backbone

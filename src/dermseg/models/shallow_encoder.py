@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.models.base import Preprocessing
-from dermseg.models.encoders import make_strides_even, projections
+from dermseg.models.encoders import make_strides_even, projection
 from dermseg.models.imagenet import packaged_weights, timm_weights
 from dermseg.models.vm_unet import EncoderMaps
 
@@ -19,7 +19,8 @@ WHOLE = "tf_efficientnet_lite0"
 """The timm model that it is cut from."""
 STAGES_KEPT = 4
 """Of seven; the three behind them hold nine tenths of the weights."""
-CHANNELS = (24, 40, 80, 80)
+CHANNELS = (16, 24, 40, 80, 80)
+"""Of its maps at 1/2, 1/4, 1/8, 1/16 and 1/32."""
 
 
 class ShallowEncoder(nn.Module):
@@ -29,12 +30,13 @@ class ShallowEncoder(nn.Module):
         widths: Channels of the four maps given out, fine to coarse.
         pretrained: Start from ImageNet weights: those of an installed package
             (`dermseg.models.imagenet.PACKAGES`), else downloaded.
+        half_width: Channels of a fifth map, at 1/2 of the image; 0 for none.
 
     Raises:
         ConfigError: The ImageNet weights cannot be downloaded.
     """
 
-    def __init__(self, widths: Sequence[int], pretrained: bool) -> None:
+    def __init__(self, widths: Sequence[int], pretrained: bool, half_width: int = 0) -> None:
         super().__init__()
         network: Any = timm.create_model(WHOLE)
         if pretrained:
@@ -45,16 +47,17 @@ class ShallowEncoder(nn.Module):
         self.stages = network.blocks[:STAGES_KEPT]
         config = network.pretrained_cfg
         self.preprocessing = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
-        self.projections = projections(CHANNELS, widths)
+        self.projections = nn.ModuleList(map(projection, CHANNELS[1:], widths))
+        self.half_projection = projection(CHANNELS[0], half_width) if half_width else None
 
     def forward(self, images: Tensor) -> EncoderMaps:
-        """Map images (B, 3, H, W), sides multiples of 32, to four maps; stage inputs are not given."""
+        """Map images (B, 3, H, W), sides multiples of 32, to their maps; stage inputs are not given."""
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
         maps = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        levels = [*maps[1:], F.avg_pool2d(x, 2)]  # the first stage stays at 1/2, which no decoder reads
-        return EncoderMaps(
-            [], [project(x.permute(0, 2, 3, 1)) for project, x in zip(self.projections, levels, strict=True)]
-        )
+        maps.append(F.avg_pool2d(x, 2))
+        finest, *levels = [x.permute(0, 2, 3, 1) for x in maps]  # the first stage stays at 1/2
+        half = None if self.half_projection is None else self.half_projection(finest)
+        return EncoderMaps([], [p(x) for p, x in zip(self.projections, levels, strict=True)], half)

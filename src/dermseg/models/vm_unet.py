@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dermseg.layers.checks import check_rate, check_whole, check_wholes
+from dermseg.layers.half_stage import HalfStage
 from dermseg.layers.patch import PatchEmbed, PatchExpand, PatchMerging
 from dermseg.layers.vss import VSSBlock
 from dermseg.models.base import SegmentationModel
@@ -38,6 +39,8 @@ class EncoderMaps(NamedTuple):
     """What each stage received: the patch embedding, then the merged map of the stage before."""
     outputs: list[Tensor]
     """What the blocks of each stage built made, before merging."""
+    half: Tensor | None = None
+    """A map at 1/2 of the image, where the encoder has one and was asked for it."""
 
 
 class VSSEncoder(nn.Module):
@@ -104,19 +107,30 @@ class VSSDecoder(nn.Module):
         depths: VSS blocks of each stage, coarse to fine.
         drop_path: Drop-path rate of the first block; the rates fall linearly to 0.
         state: Size N of the scan's state.
+        half_width: Channels of a further stage at 1/2 of the image, behind which x2 expansion remains; 0 for
+            none.
     """
 
-    def __init__(self, width: int, depths: Sequence[int], drop_path: float, state: int) -> None:
+    def __init__(
+        self, width: int, depths: Sequence[int], drop_path: float, state: int, half_width: int = 0
+    ) -> None:
         super().__init__()
         widths = stage_widths(width)[::-1]
         blocks = vss_stages(widths, depths, drop_path_rates(drop_path, depths)[::-1], state)
         expansions = [nn.Identity(), *(PatchExpand(coarse, fine) for coarse, fine in pairwise(widths))]
         self.stages = nn.ModuleList(map(DecoderStage, expansions, blocks))
-        self.final = PatchExpand(width, width // PATCH, PATCH)
-        self.head = nn.Conv2d(width // PATCH, 1, 1)
+        self.half_stage = HalfStage(width, half_width) if half_width else None
+        width, scale = (half_width, PATCH // 2) if half_width else (width, PATCH)
+        self.final = PatchExpand(width, width // scale, scale)
+        self.head = nn.Conv2d(width // scale, 1, 1)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Map the finest decoded map (B, H/4, W/4, width) to logits (B, 1, H, W)."""
+    def logits(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Map the finest decoded map (B, H/4, W/4, width) to logits (B, 1, H, W).
+
+        `skip` (B, H/2, W/2, half_width) is the encoder's map for the stage at 1/2, where there is one.
+        """
+        if self.half_stage is not None:
+            x = self.half_stage(x, skip)
         predicted: Tensor = self.head(self.final(x).permute(0, 3, 1, 2))
         return predicted
 

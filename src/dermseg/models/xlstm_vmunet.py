@@ -79,6 +79,9 @@ class XLSTMVMUNet(SegmentationModel):
         heads: Heads of the xLSTM's blocks; must divide its features per step. The released xLSTM has one.
         fusion_levels: Encoder levels that pass the "multilevel" xLSTM, counted from the coarsest; finer ones
             reach the decoder as they are.
+        half_width: Channels, even, of a last decoder stage at 1/2 of the image, which draws finer outlines;
+            0 for none, as in the paper. It needs "multilevel" and an encoder with a map of this size: the
+            first half of EfficientNet-Lite0, or one of timm's such as EfficientNet, MobileNet or ResNet.
         learned_scale: Learn the weights alpha and beta of Eq 16; otherwise they stay at 1 and 0.1. Only
             "multilevel" has them.
 
@@ -100,6 +103,7 @@ class XLSTMVMUNet(SegmentationModel):
         fusion_width: int = 192,
         heads: int = 4,
         fusion_levels: int = 4,
+        half_width: int = 0,
         learned_scale: bool = True,
     ) -> None:
         super().__init__()
@@ -112,6 +116,7 @@ class XLSTMVMUNet(SegmentationModel):
         if pretrained and encoder in ("vssm", *VIL):
             raise ConfigError(f"pretrained=True needs a timm encoder; for {encoder!r} see load_released")
         _check_fusion(fusion, xlstm_layers, encoder, fusion_width, heads)
+        _check_half(half_width, fusion, encoder)
         self.fusion = fusion
         self.finer = STAGES - fusion_levels
         self.encoder: nn.Module
@@ -120,9 +125,9 @@ class XLSTMVMUNet(SegmentationModel):
         elif encoder in VIL:
             self.encoder = ViLEncoder(encoder, stage_widths(width))
         else:
-            self.encoder = _convolutions(encoder, stage_widths(width), pretrained)
+            self.encoder = _convolutions(encoder, stage_widths(width), pretrained, half_width)
             self.preprocessing = self.encoder.preprocessing
-        self.decoder = VSSDecoder(width, depths_decoder, drop_path, state).apply(init_linear)
+        self.decoder = VSSDecoder(width, depths_decoder, drop_path, state, half_width).apply(init_linear)
         self.xlstm: nn.Module
         if fusion == "multilevel" and xlstm_layers:
             widths = stage_widths(width)[self.finer :]
@@ -149,7 +154,7 @@ class XLSTMVMUNet(SegmentationModel):
         maps: EncoderMaps = self.encoder(images)
         if self.fusion == "multilevel":
             finer, coarser = maps.outputs[: self.finer], maps.outputs[self.finer :]
-            return decode_levels(self.decoder, [*finer, *self.xlstm(coarser)])
+            return decode_levels(self.decoder, [*finer, *self.xlstm(coarser)], maps.half)
         if maps.inputs:
             logits = decode_as_released(self.decoder, maps)
         else:  # other encoders do not give what their stages received
@@ -158,12 +163,16 @@ class XLSTMVMUNet(SegmentationModel):
         return fused
 
 
-def _convolutions(name: str, widths: Sequence[int], pretrained: bool) -> "TimmEncoder | ShallowEncoder":
+def _convolutions(
+    name: str, widths: Sequence[int], pretrained: bool, half_width: int
+) -> "TimmEncoder | ShallowEncoder":
     # timm takes seconds to import
     from dermseg.models.encoders import TimmEncoder
     from dermseg.models.shallow_encoder import SHALLOW, ShallowEncoder
 
-    return ShallowEncoder(widths, pretrained) if name == SHALLOW else TimmEncoder(name, widths, pretrained)
+    if name == SHALLOW:
+        return ShallowEncoder(widths, pretrained, half_width)
+    return TimmEncoder(name, widths, pretrained, half_width)
 
 
 def _behind_logits(fusion: str, layers: str, heads: int) -> nn.Module:
@@ -173,14 +182,32 @@ def _behind_logits(fusion: str, layers: str, heads: int) -> nn.Module:
     return RowFusion(COLUMNS, layers, heads) if layers else nn.Identity()
 
 
-def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor]) -> Tensor:
-    """Decode levels (B, H, W, C), given fine to coarse; each is added after the expansion to its size."""
+def decode_levels(decoder: VSSDecoder, levels: Sequence[Tensor], half: Tensor | None = None) -> Tensor:
+    """Decode levels (B, H, W, C), given fine to coarse; each is added after the expansion to its size.
+
+    `half` is the encoder's map at 1/2 of the image, for a decoder with a stage there.
+    """
     *skips, x = levels
     first, *others = decoder.stages
     x = first(x)
     for stage, skip in zip(others, reversed(skips), strict=True):
         x = stage(x, skip)
-    return decoder.logits(x)
+    return decoder.logits(x, half)
+
+
+def _check_half(width: int, fusion: str, encoder: str) -> None:
+    check_whole("half_width", width, least=0, multiple=2)
+    if not width:
+        return
+    if width < 4:
+        raise ConfigError(f"half_width must be 0 or at least 4, got {width}")
+    if fusion != "multilevel":
+        raise ConfigError(f"half_width={width} needs fusion='multilevel', not {fusion!r}")
+    if encoder in ("vssm", *VIL):
+        raise ConfigError(
+            f"half_width={width} needs an encoder with a map at half of the image's size; {encoder!r} begins "
+            "at a quarter. Leave it at 0, or choose an encoder such as 'tf_efficientnet_lite0'"
+        )
 
 
 def _check_fusion(fusion: str, layers: str, encoder: str, width: int, heads: int) -> None:
