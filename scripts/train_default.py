@@ -6,8 +6,7 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- folds: the recipe (configs/NETWORK.yaml, then what `recipe` below says) on each of five folds; `tiny` is the
-  first;
+- folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; `tiny` is the first;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch; `default` is this one;
@@ -33,7 +32,6 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from grow import grow
 from rich.console import Console
 
 from dermseg.benchmark.sources import Images, draw_folds
@@ -61,10 +59,6 @@ NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
 FOLDS = 5
 SIZES = (160, 192)
-HALF_WIDTH = 16
-"""Channels of the decoder stage at half of the image, which `default` gets for its third part (grow.py)."""
-GROWN = "grown.safetensors"
-"""Name of the weights that the third part starts from."""
 PEER_HEAD = "network.segmentation_head.0"
 """Name of the peer's last convolution."""
 SOURCES = ("ours-1", "holdout", "final")
@@ -96,11 +90,8 @@ class Plan:
         return self.work / f"{self.network}.safetensors"
 
 
-def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> list[TrainArguments]:
-    """Return the parts of the recipe, each of which goes on from the one before; `NAME` holds the result.
-
-    `default` has `NAME-first`, `NAME-second` and `NAME`; `tiny` and the peer have `NAME-first` and `NAME`.
-    """
+def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[TrainArguments, TrainArguments]:
+    """Return both parts of the recipe: `NAME-first`, and `NAME`, which holds the result."""
     first = parse(["--config", str(ROOT / "configs" / f"{plan.network}.yaml")])
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
@@ -115,27 +106,15 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> list[TrainA
         out=plan.work / f"{name}-first",
         resume=True,
     )
-    # From there the recipe goes on with larger images, for fewer epochs.
     weights = str(plan.work / f"{name}-first" / "model.safetensors")
+    # From there the recipe goes on with larger images, for fewer epochs.
     second = replace(first, weights=weights, size=160, epochs=6, learning_rate=4e-4, out=plan.work / name)
-    if plan.network != "default" or peer:
-        return [first, second]
-    second = replace(second, out=plan.work / f"{name}-second")
-    arguments = first.model_arguments | {"half_width": HALF_WIDTH}
-    weights = str(plan.work / f"{name}-second" / GROWN)
-    return [
-        first,
-        second,
-        replace(second, weights=weights, model_arguments=arguments, epochs=4, out=plan.work / name),
-    ]
+    return first, second
 
 
 def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
-    """Train the parts of the recipe, or continue them."""
+    """Train both parts of the recipe, or continue them."""
     for part in recipe(plan, name, split, peer):
-        start = Path(part.weights or "")
-        if start.name == GROWN and not start.exists():
-            grow(start.with_name("model.safetensors"), start, HALF_WIDTH)
         if not train(part, Console()).complete:
             raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
 
@@ -143,8 +122,8 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
 def draw(plan: Plan) -> list[Split]:
     """Divide the images into folds; what shows one lesion, or is nearly the same picture, stays together."""
     collection = read_collection(plan.isic)
-    sizes = sorted({part.size for part in recipe(plan, "folds", "")}, reverse=True)
-    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in sizes)
+    sizes = [part.size for part in recipe(plan, "folds", "")]
+    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in reversed(sizes))
     images = Images(collection, plan.isic, tuple(caches))
     return draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
 
@@ -320,13 +299,11 @@ def ship(plan: Plan) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / file, target)
     shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
-    for number, part in enumerate(recipe(plan, plan.source, ""), 1):
-        assert part.out is not None
-        target = results / f"part-{number}"
-        target.mkdir(exist_ok=True)
+    for run, part in ((f"{plan.source}-first", "part-1"), (plan.source, "part-2")):
+        (results / part).mkdir(exist_ok=True)
         for file in ("config.yaml", "metrics.csv", "curves.png"):
-            shutil.copyfile(part.out / file, target / file)
-        shutil.copyfile(part.out / "summary.json", target / "training.json")
+            shutil.copyfile(plan.work / run / file, results / part / file)
+        shutil.copyfile(plan.work / run / "summary.json", results / part / "training.json")
     titles = evaluations(plan)
     of_image = traits(read_collection(plan.isic).pairs)
     labels = {title: {} if title == OWN_TITLE else of_image for title in titles}
