@@ -21,7 +21,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSe
     path: Path = tmp_path_factory.mktemp("pooling") / "pooling.onnx"
     free = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
     program = torch.export.export(Pooling(), (torch.zeros(2, 2, 9, 21),), dynamic_shapes=(free,))
-    table = translations(program, "scan")
+    table = translations("scan")
     written = torch.onnx.export(program, dynamo=True, custom_translation_table=table, verbose=False)
     assert written is not None
     written.save(path)

@@ -39,9 +39,8 @@ def as_onnx(
     axes = tuple(dict.fromkeys(given, torch.export.Dim.AUTO) for given in free)
     with torch.no_grad():
         program = torch.export.export(Alone(function), tuple(inputs), dynamic_shapes=(axes,))
-    table = translations(program, form)
     written = torch.onnx.export(
-        program, dynamo=True, opset_version=20, custom_translation_table=table, verbose=False
+        program, dynamo=True, opset_version=20, custom_translation_table=translations(form), verbose=False
     )
     assert written is not None
     written.save(path)

@@ -37,7 +37,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         # Three chunks, which divide few lengths, of few steps: several blocks.
         patch.setattr(export, "STATES", 3 * 4 * CHANNELS * N)
-        patch.setattr(export, "STEPS", {"scan": 4, "chunked": 4})
+        patch.setattr(export, "STEPS", 4)
+        patch.setattr(export, "MOST_STEPS", 4)
         path = tmp_path_factory.mktemp("ss2d") / "scan.onnx"
         return as_onnx(ss2d_scan, draw(2, 6, 5), FREE, path, request.param)
 

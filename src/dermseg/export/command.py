@@ -11,7 +11,7 @@ def export(
     weights: Path,
     out: Path = Path("model.onnx"),
     opset: int = 20,
-    form: Literal["auto", "scan", "chunked"] = "auto",
+    form: Literal["scan", "chunked"] = "scan",
     fixed_size: bool = False,
 ) -> int:
     """Write a network as one ONNX file of standard operators, and compare ONNX Runtime with PyTorch.
@@ -21,7 +21,7 @@ def export(
         out: The file to write; it takes images standardised as its metadata says, of any size where the
             network's form allows that.
         opset: Version of the ONNX operators, 18 to 23.
-        form: How scans are written: a loop over steps, chunks side by side, or chosen by length.
+        form: How scans are written: a loop over steps, or chunks side by side, for machines of many cores.
         fixed_size: Fix the batch to 1 and the image to the network's own size.
     """
     from dermseg.export.onnx import export_onnx, require_packages, takes_any_size

@@ -23,8 +23,8 @@ from dermseg.ops.backend import VARIABLE, wanted
 if TYPE_CHECKING:
     import onnx_ir
 
-Form = Literal["auto", "scan", "chunked"]
-"""How scans are written; "auto" chooses by the length of each scan, see `dermseg.ops.ss2d.export`."""
+Form = Literal["scan", "chunked"]
+"""How scans are written, see `dermseg.ops.ss2d.export`."""
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSETS = range(18, 24)
@@ -51,7 +51,7 @@ def export_onnx(
     path: Path | str,
     *,
     opset: int = 20,
-    form: Form = "auto",
+    form: Form = "scan",
     fixed_size: bool = False,
     check: Callable[[Path], None] | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -88,7 +88,7 @@ def export_onnx(
         opset_version=opset,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        custom_translation_table=translations(program, form),
+        custom_translation_table=translations(form),
         optimize=False,  # see _simplify
         verbose=False,
     )
@@ -158,8 +158,8 @@ def _check(model: SegmentationModel, path: Path, opset: int, form: str) -> None:
         raise ConfigError(f"{path}: let the name end in .onnx")
     if opset not in OPSETS:
         raise ConfigError(f"opset must be from {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    if form not in ("auto", "scan", "chunked"):
-        raise ConfigError(f"form={form!r} is unknown; choose one of: auto, scan, chunked")
+    if form not in ("scan", "chunked"):
+        raise ConfigError(f"form={form!r} is unknown; choose one of: scan, chunked")
     if not model.exports_to_onnx:
         raise ConfigError(f"{model.name} cannot be written as ONNX; `dermseg models` lists those that can")
     if wanted() not in (None, "numba"):
@@ -173,11 +173,10 @@ def _check(model: SegmentationModel, path: Path, opset: int, form: str) -> None:
         )
 
 
-def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any], Callable[..., Any]]:
+def translations(form: Form) -> dict[Callable[..., Any], Callable[..., Any]]:
     """Functions that add the ONNX nodes of operators, by operator; for `torch.onnx.export`.
 
     Args:
-        program: The recorded network, which says how long each scan is.
         form: How scans are written.
     """
     from onnxscript import opset18 as op
@@ -186,10 +185,9 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
     import dermseg.ops.ss2d.cpu  # noqa: F401 (these register the operators)
     from dermseg.export.pooling import adaptive_average
     from dermseg.ops.slstm.export import slstm_scan
-    from dermseg.ops.ss2d.export import SHORTEST, Value, directional_scan
+    from dermseg.ops.ss2d.export import Value, directional_scan
 
     scan, slstm = torch.ops.dermseg.directional_scan.default, torch.ops.dermseg.slstm_forward.default
-    lengths = iter(_lengths(program, scan))
 
     # Results beyond those that inference uses are for a backward pass: unused, so any value stands for them.
     # So is `keep`, which is named because the arguments are handed over by the operator's names.
@@ -203,8 +201,7 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
         delta_bias: Value,
         keep: bool,  # noqa: ARG001
     ) -> tuple[Value, Value]:
-        faster: Literal["scan", "chunked"] = "chunked" if next(lengths) >= SHORTEST else "scan"
-        y = directional_scan(x, delta, A, B, C, D, delta_bias, faster if form == "auto" else form)
+        y = directional_scan(x, delta, A, B, C, D, delta_bias, form)
         return y, op.Identity(y)
 
     def add_slstm(
@@ -221,16 +218,6 @@ def translations(program: ExportedProgram, form: Form) -> dict[Callable[..., Any
 
     pooling = torch.ops.aten.adaptive_avg_pool2d.default, torch.ops.aten._adaptive_avg_pool2d.default
     return {scan: add_scan, slstm: add_slstm, **dict.fromkeys(pooling, adaptive_average)}
-
-
-def _lengths(program: ExportedProgram, scan: object) -> list[int]:
-    """Steps of every scan at the size that the network was traced with, in order."""
-    maps = [node.args[0].meta["val"] for node in program.graph.nodes if node.target is scan]
-    return [_number(x.shape[1]) * _number(x.shape[2]) for x in maps]
-
-
-def _number(side: int | torch.SymInt) -> int:
-    return side if isinstance(side, int) else int(side.node.hint or 0)
 
 
 def _name_axes(network: "onnx_ir.Model") -> None:

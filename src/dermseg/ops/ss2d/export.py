@@ -1,15 +1,18 @@
 """The scan along directions of a map in standard ONNX operators, in two forms.
 
 Both walk all directions at once. The state (directions, batch, N, channels) has the channels last, so that
-every operator of a step works on long runs of memory, and the output of a step is a matrix product. The steps
-come in blocks: what does not depend on the state, decays and inputs, is computed for a whole block at once.
+every operator works on long runs of memory. The steps come in blocks: what does not depend on the state,
+decays and inputs, is computed for a whole block at once, and so are the outputs, a matrix product. A step is
+left with one product and one sum, h_t = decay_t h_{t-1} + input_t. The product leaves the loop, not the sum,
+which would have to be copied: what the sum adds to an output, (C_t B_t) Δ_t x_t, costs little outside.
 
 - "scan": within a block, one ONNX `Scan` over its steps. Least arithmetic, but a step's tensors are small:
-  ONNX Runtime spends much of its time between operators, and uses one thread.
+  ONNX Runtime spends much of its time between operators, and uses one thread there.
 - "chunked": every block is cut into chunks that walk side by side. A first walk finds the state that each
   chunk ends with when it begins with none; a short one over the chunks turns these into the states that they
   begin with; a second walk starts there and gives the outputs. A third more arithmetic, in operators large
-  enough for all threads.
+  enough for all threads. On two cores it is the slower one at every length (`benchmarks/export.py`: 256 to
+  16,384 steps), so "scan" is the default; it is meant for machines of many cores.
 
 The decay of a state over any number of steps is exp(A ΣΔ) with A <= 0 and Δ >= 0: nothing can overflow.
 
@@ -27,14 +30,14 @@ from dermseg.ops.ss2d.export_loops import chunked_outputs, outputs, softplus
 Form = Literal["scan", "chunked"]
 
 
-STEPS: dict[Form, int] = {"scan": 32, "chunked": 16}
-"""Steps of a chunk, at most: few enough for the decays and inputs of a block to stay in the cache."""
-STATES = 2**18
-"""State entries that a step of the chunked form works on, about: 1 MiB in float32, enough for two threads to
-share, and little enough for the cache. `benchmarks/export.py` measures both forms."""
-SHORTEST = 2048
-"""Steps from which the chunked form is taken. It is the faster one there only where all of several cores are
-free; on one core, its arithmetic takes longer at every length. `benchmarks/export.py` measures it."""
+STEPS, MOST_STEPS = 8, 64
+"""Steps of a block: with fewer, what a block costs by itself counts; more bring nothing."""
+BLOCK = 3 * 2**18
+"""State entries of a block of the form "scan", about: 3 MiB in float32, for decays and inputs to stay in the
+cache where many steps would not."""
+STATES = 2**17
+"""State entries that a step of the chunked form works on, about: 512 KiB in float32, enough for two threads
+to share, and little enough for the cache."""
 
 Value = Any
 """A tensor of the ONNX graph under construction."""
@@ -63,7 +66,8 @@ def directional_scan(
     K, channels, N = A.shape
     G = 1 if form == "scan" else max(2, STATES // (K * channels * N))
     batch, height, width = (op.Shape(x, start=axis, end=axis + 1) for axis in (0, 1, 2))
-    order = _visits(_paths(height, width, K), G, STEPS[form])
+    T = STEPS if form == "chunked" else max(STEPS, min(MOST_STEPS, BLOCK // (K * channels * N)))
+    order = _visits(_paths(height, width, K), G, T)
     k = _ints(*range(K))
     # One row per pixel, or per pixel and direction, with all images in it: a step takes whole rows.
     sizes = op.Transpose(

@@ -42,16 +42,17 @@ def outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows
         gain = B_m * drive_m
 
         @graph()
-        def advance(g: States, decay_t: Step, gain_t: Step, C_t: Step):  # noqa: ANN202
-            g_t = decay_t * g + gain_t
-            y_t = op.MatMul(C_t, g_t)
-            return g_t, y_t
+        def advance(g: States, decay_t: Step, gain_t: Step):  # noqa: ANN202
+            kept_t = decay_t * g
+            g_t = kept_t + gain_t
+            return g_t, kept_t
 
-        h_m, y_m = op.Scan(h, decay, gain, C_m, body=advance, num_scan_inputs=3)
+        h_m, kept_m = op.Scan(h, decay, gain, body=advance, num_scan_inputs=2)
+        y_m = op.MatMul(C_m, kept_m)
         return h_m, y_m
 
     _, y = op.Scan(op.Unsqueeze(start, [0]), step, drive, B, C, body=walk, num_scan_inputs=4)
-    return y
+    return y + op.MatMul(C, B) * drive
 
 
 @script(_DERMSEG, default_opset=op)
@@ -79,13 +80,14 @@ def chunked_outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps,
         h_m, starts = op.Scan(h, over_chunk, ends, body=pass_on, num_scan_inputs=2)
 
         @graph()
-        def advance(g: States, decay_t2: Step, gain_t2: Step, C_t: Step):  # noqa: ANN202
-            g_t = decay_t2 * g + gain_t2
-            y_t = op.MatMul(C_t, g_t)
-            return g_t, y_t
+        def advance(g: States, decay_t2: Step, gain_t2: Step):  # noqa: ANN202
+            kept_t = decay_t2 * g
+            g_t = kept_t + gain_t2
+            return g_t, kept_t
 
-        _, y_m = op.Scan(starts, decay, gain, C_m, body=advance, num_scan_inputs=3)
+        _, kept_m = op.Scan(starts, decay, gain, body=advance, num_scan_inputs=2)
+        y_m = op.MatMul(C_m, kept_m)
         return h_m, y_m
 
     _, y = op.Scan(start, step, drive, B, C, body=walk, num_scan_inputs=4)
-    return y
+    return y + op.MatMul(C, B) * drive
