@@ -12,11 +12,9 @@ from dermseg.data.images import resize_image
 from dermseg.data.preprocessing.table import preprocess
 from dermseg.devices import resolve_device
 from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.inference.segmentation import Segmentation
 from dermseg.models.base import SegmentationModel
-
-_FLIPS = ((), (3,), (2,), (2, 3))
-"""Axes that test-time augmentation mirrors: none, left to right, top to bottom, both."""
 
 
 class Predictor:
@@ -91,9 +89,8 @@ class Predictor:
         )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        # One after the other, so that memory stays that of one image.
-        flips = _FLIPS if self.tta else _FLIPS[:1]
-        return torch.stack([self.model(batch.flip(axes)).flip(axes) for axes in flips]).mean(dim=0)
+        logits: Tensor = mean_of_mirrors(self.model, batch) if self.tta else self.model(batch)
+        return logits
 
     def _at_native_size(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """Turn logits (1, 1, size, size) into probabilities (height, width): the way in, backwards."""
