@@ -12,9 +12,11 @@ from dermseg.data.images import resize_image
 from dermseg.data.preprocessing.table import preprocess
 from dermseg.devices import resolve_device
 from dermseg.errors import CheckpointError, ConfigError, DataError
-from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.inference.segmentation import Segmentation
 from dermseg.models.base import SegmentationModel
+
+_FLIPS = ((), (3,), (2,), (2, 3))
+"""Axes that test-time augmentation mirrors: none, left to right, top to bottom, both."""
 
 
 class Predictor:
@@ -89,8 +91,9 @@ class Predictor:
         )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        logits: Tensor = mean_of_mirrors(self.model, batch) if self.tta else self.model(batch)
-        return logits
+        # One after the other, so that memory stays that of one image.
+        flips = _FLIPS if self.tta else _FLIPS[:1]
+        return torch.stack([self.model(batch.flip(axes)).flip(axes) for axes in flips]).mean(dim=0)
 
     def _at_native_size(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """Turn logits (1, 1, size, size) into probabilities (height, width): the way in, backwards."""

@@ -100,10 +100,6 @@ class TrainArguments:
     mask_feedback: bool = False
     """Show the network a mask that it predicted for the image in an earlier epoch (fa_net)."""
 
-    distillation: float = 0.0
-    """Share of what an image is compared with that is not its mask but its outline by the weights which the
-    run starts from (`weights`). Experts differ, and some masks are wrong; that network has seen many."""
-
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     """What moves the weights; in adam and sgd the weight decay is part of the gradient."""
 
@@ -205,8 +201,6 @@ class TrainArguments:
         )
         self._check_optimization()
         check_geometry(self.geometry)
-        if not 0 <= self.distillation <= 1:
-            raise ConfigError(f"distillation is {self.distillation}; it is a share, from 0 to 1")
         if not 0 < self.validation < 1:
             raise ConfigError(
                 f"validation is {self.validation}; it is a share between 0 and 1, since the best epoch is "

@@ -58,7 +58,7 @@ def fit(
         task.part = (world.rank,)
     record = EpochRecord(run.path, a, run.history)
     averaging = [] if a.weight_average is None else [RunningAverage(a.weight_average)]
-    pairs: Pairs = Numbered(images.train) if a.mask_feedback or a.distillation else images.train
+    pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
         trainer = pl.Trainer(
             accelerator=resolve_device(a.device).type,

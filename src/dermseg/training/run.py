@@ -14,7 +14,6 @@ from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import newest_checkpoint
-from dermseg.training.distillation_task import DistillationTask
 from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
 from dermseg.training.folder import RunFolder, begin_run, open_run
@@ -140,8 +139,6 @@ def _task(arguments: TrainArguments) -> SegmentationTask:
         geometry=arguments.geometry,
         steps=tuple(arguments.preprocessing),
     )
-    if arguments.distillation:
-        return DistillationTask(network, arguments)
     return (FeedbackTask if arguments.mask_feedback else SegmentationTask)(network, arguments)
 
 
