@@ -59,6 +59,8 @@ NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
 FOLDS = 5
 SIZES = (160, 192)
+MIRRORS = {"default": True, "tiny": False}
+"""Whether the network averages an image and its mirror images by default; `tiny` is to be fast."""
 PEER_HEAD = "network.segmentation_head.0"
 """Name of the peer's last convolution."""
 SOURCES = ("ours-1", "holdout", "final")
@@ -108,7 +110,15 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[Train
     )
     weights = str(plan.work / f"{name}-first" / "model.safetensors")
     # From there the recipe goes on with larger images, for fewer epochs.
-    second = replace(first, weights=weights, size=160, epochs=6, learning_rate=4e-4, out=plan.work / name)
+    second = replace(
+        first,
+        weights=weights,
+        size=160,
+        epochs=6,
+        learning_rate=5e-4,
+        minimum_learning_rate=1e-5,
+        out=plan.work / name,
+    )
     return first, second
 
 
@@ -141,7 +151,8 @@ def folds(plan: Plan, peer: bool = False) -> None:
         pairs = read_collection(plan.isic).select(split.validation)
         if not fitted.exists():
             weights = plan.work / name / "model.safetensors"
-            calibrate(weights, [(weights, pairs)], fitted, SIZES, PEER_HEAD if peer else HEAD)
+            head = PEER_HEAD if peer else HEAD
+            calibrate(weights, [(weights, pairs)], fitted, SIZES, head, mirrors=MIRRORS[plan.network])
         score(plan.isic, fitted, str(path), plan.work / name / "isic2018")
         score(plan.ph2, fitted, None, plan.work / name / "ph2")
 
@@ -170,11 +181,12 @@ def fit(plan: Plan) -> None:
     """Fit on the validation images of the run, or, where it learned from nearly all, out of fold."""
     weights = plan.work / plan.source / "model.safetensors"
     if plan.source == "final":
-        calibrate(weights, unseen(plan, "model.safetensors"), plan.weights, SIZES)
+        networks = unseen(plan, "model.safetensors")
     else:
         split = load_split(plan.work / plan.source / "split.json")
         pairs = read_collection(plan.isic).select(split.validation)
-        calibrate(weights, [(weights, pairs)], plan.weights, SIZES)
+        networks = [(weights, pairs)]
+    calibrate(weights, networks, plan.weights, SIZES, mirrors=MIRRORS[plan.network])
 
 
 def score(data: Path, weights: Path, split: str | None, out: Path) -> None:

@@ -111,6 +111,13 @@ def test_a_flag_stands_alone_and_takes_hyphens(calls, flag: str):
     assert ("allow_leak", False) in made[1]
 
 
+@pytest.mark.parametrize(("words", "tta"), [([], None), (["--tta"], True), (["--no-tta"], False)])
+def test_a_flag_that_the_weights_decide_can_be_set_either_way(calls, words, tta):
+    made = calls("dermseg.inference.predict.predict", SimpleNamespace(images="a", problems=""))
+    assert main(["predict", "a.jpg", "--weights", "w.safetensors", *words]) == 0
+    assert ("tta", tta) in made[0]
+
+
 def test_an_evaluation_with_problems_has_status_1(calls):
     calls("dermseg.evaluation.evaluate.evaluate", SimpleNamespace(problems=("one",)))
     assert main(["evaluate", "DATA"]) == 1

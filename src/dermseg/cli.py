@@ -63,7 +63,7 @@ def evaluate(
     device: str = "auto",
     groups: Path | None = None,
     allow_leak: bool = False,
-    tta: bool = False,
+    tta: bool | None = None,
 ) -> int:
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
 
@@ -79,7 +79,7 @@ def evaluate(
         device: cpu, cuda, mps or auto.
         groups: CSV with lesion_id or patient_id by image; one beside the data is found without this.
         allow_leak: Score images the network learned from, or copies of them; the summary says so.
-        tta: Let the network average each image and its mirror images, as `dermseg predict --tta` does.
+        tta: Let the network average each image and its mirror images; by default as the weights say.
     """
     from dermseg.evaluation.evaluate import evaluate as run
 
@@ -106,7 +106,7 @@ def predict(
     out: Path = Path("predictions"),
     threshold: float | None = None,
     device: str = "auto",
-    tta: bool = False,
+    tta: bool | None = None,
 ) -> int:
     """Outline the lesion in images of any size: mask, probability map, overlay and a table.
 
@@ -116,7 +116,7 @@ def predict(
         out: Folder for the results. Results of an earlier run for the same images are replaced.
         threshold: Probability from which a pixel belongs to the lesion; by default the network's own.
         device: cpu, cuda, mps or auto.
-        tta: Average each image and its mirror images: better outlines, in four times the time.
+        tta: Average each image and its mirror images, in four times the time; by default as the weights say.
     """
     from dermseg.inference.predict import predict as run
     from dermseg.weights import DEFAULT, shipped
@@ -163,7 +163,7 @@ def train(arguments: list[str]) -> int:
 
 def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
     """Call a typed function with command-line words; parameters without a default have no flag."""
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ActionYesNo, ArgumentParser
 
     documentation = inspect.getdoc(function) or ""
     parser = ArgumentParser(prog=f"dermseg {name}", description=documentation.split("\n\n")[0])
@@ -178,6 +178,9 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
             by_hand.add(key)
         elif parameter.annotation is bool:
             parser.add_argument(f"--{key}", action="store_true", **options)
+            by_hand.add(key)
+        elif parameter.annotation == bool | None:
+            parser.add_argument(f"--{key}", action=ActionYesNo(no_prefix="no_"), default=None, **options)
             by_hand.add(key)
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=by_hand)
     return function(**parser.parse_args([_underscored(word) for word in words]).as_dict())

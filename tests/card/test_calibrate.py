@@ -90,6 +90,14 @@ def test_networks_of_folds_are_fitted_together_and_another_ships(weights, pairs,
     assert together.dice_by_threshold == pytest.approx(alone.dice_by_threshold)
 
 
+def test_what_is_fitted_to_averages_over_mirror_images_predicts_them(weights, pairs, tmp_path):
+    path = weights("run.safetensors")
+    assert not calibrate(path, [(path, pairs)], tmp_path / "plain.safetensors", (SIDE,)).mirrors
+    assert not load_model(tmp_path / "plain.safetensors").mirrors
+    assert calibrate(path, [(path, pairs)], tmp_path / "out.safetensors", (SIDE,), mirrors=True).mirrors
+    assert load_model(tmp_path / "out.safetensors").mirrors
+
+
 def test_no_picture_of_an_image_goes_into_the_file(weights, pairs, tmp_path):
     path = weights("run.safetensors")
     calibrate(path, [(path, pairs)], tmp_path / "out.safetensors", (SIDE,))

@@ -45,10 +45,10 @@ def facts():
         "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
     }
     return {
-        "version": 2,
+        "version": 3,
         "name": "small",
         "file": {"sha256": "abc123", "bytes": 2**21, "parameters": 1_250_000},
-        "model": {"name": "vm_unet", "arguments": {"width": 8}, "size": 192},
+        "model": {"name": "vm_unet", "arguments": {"width": 8}, "size": 192, "mirrors": False},
         "training": {
             "split": {"name": "mine", "checksum": "0123456789abcdef"},
             "images": {"train": 1234, "validation": 56, "test": 78},
@@ -99,6 +99,12 @@ def installed(facts, tmp_path, monkeypatch):
     path.write_text(json.dumps(facts))
     monkeypatch.setattr("dermseg.weights.card_file", lambda _: path)
     return path
+
+
+def test_a_card_says_that_mirror_images_are_averaged(facts):
+    assert "mirror images" not in write("card", sections(facts))
+    averaging = facts | {"model": facts["model"] | {"mirrors": True}}
+    assert "mean over the image and its three mirror images" in write("card", sections(averaging))
 
 
 def test_every_number_is_on_the_markdown_card(installed, tmp_path):

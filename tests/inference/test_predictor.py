@@ -68,6 +68,13 @@ def test_augmentation_at_test_time_averages_the_logits_of_four_mirror_images():
     np.testing.assert_allclose(averaged, expected, atol=1e-5)
 
 
+def test_the_weights_say_whether_mirror_images_are_averaged_unless_told_otherwise():
+    model = dark_model()
+    assert [Predictor(model, tta=tta).tta for tta in (None, True, False)] == [False, True, False]
+    model.mirrors = True
+    assert [Predictor(model, tta=tta).tta for tta in (None, True, False)] == [True, True, False]
+
+
 @pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
 def test_augmentation_at_test_time_makes_mirror_images_alike(axes):
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)

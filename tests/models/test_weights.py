@@ -72,6 +72,15 @@ def test_the_threshold_is_the_models_own_unless_given(tmp_path):
         save_model(model, tmp_path / "model.safetensors", threshold=1.0)
 
 
+def test_whether_mirror_images_are_averaged_is_kept_and_older_files_do_not_say(file, tmp_path):
+    model = create_model("vm_unet", **SMALL)
+    model.mirrors = True
+    save_model(model, tmp_path / "mirrors.safetensors")
+    assert load_model(tmp_path / "mirrors.safetensors").mirrors
+    rewrite(file, remove="mirrors")
+    assert not load_model(file).mirrors
+
+
 def test_a_compiled_network_is_not_saved(tmp_path):
     compiled = torch.compile(create_model("vm_unet", **SMALL), backend="eager")
     with pytest.raises(ConfigError, match="OptimizedModule"):
@@ -144,6 +153,7 @@ def test_names_and_folders_are_no_files(tmp_path):
         ({"threshold": 7}, "threshold"),
         ({"threshold": None}, "threshold"),
         ({"threshold": 10**400}, "threshold"),
+        ({"mirrors": "yes"}, "mirrors must be True or False"),
     ],
 )
 def test_an_impossible_description_is_refused(file, change, message):

@@ -37,11 +37,12 @@ def first(run, tmp_path):
 
 def test_a_run_starts_from_the_weights_alone(tiny, first):
     kept = load_model(first)
+    kept.mirrors = True
     save_model(kept, first, threshold=0.3, notes=read_notes(first))
     network = create_network(tiny(weights=str(first), model_arguments={}))
     for key, value in kept.state_dict().items():
         assert torch.equal(network.state_dict()[key], value), key
-    assert (network.threshold, network.expected_dice) == (0.5, None)
+    assert (network.threshold, network.expected_dice, network.mirrors) == (0.5, None, False)
 
 
 def test_a_run_from_weights_goes_on_where_they_are(run, tmp_path, first):

@@ -43,6 +43,8 @@ class Fitted:
     images: int
     networks: int
     """That these were predicted by, each its own: one, or those of the folds."""
+    mirrors: bool
+    """Whether it averages an image and its mirror images."""
     size: int
     """Side in pixels at which the network predicts."""
     dice_by_size: dict[int, float]
@@ -56,7 +58,9 @@ class Fitted:
     risk_coverage: list[dict[str, float]]
 
 
-def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], head: str = HEAD) -> Fitted:
+def calibrate(
+    weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], head: str = HEAD, *, mirrors: bool = False
+) -> Fitted:
     """Choose the size, fit temperature, threshold and expected Dice, and write the weights that ship.
 
     Args:
@@ -66,8 +70,11 @@ def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], he
         out: The file to write, in half precision; what was fitted is in its notes.
         sizes: Sides at which the network may predict.
         head: Name of the network's last convolution, which takes the temperature.
+        mirrors: Whether the network is to average an image and its mirror images.
     """
     networks: Networks = [(load_model(path), pairs) for path, pairs in unseen]
+    for network, _ in networks:
+        network.mirrors = mirrors
     by_size = {size: _mean_dice(_at(networks, size)) for size in sizes}
     networks = _at(networks, max(by_size, key=lambda size: by_size[size]))
     temperature = fit_temperature(*_logits(networks))
@@ -75,7 +82,7 @@ def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], he
         fold_temperature(network, temperature, head)
     found, soft = _by_threshold(networks)
     model = load_model(weights)
-    model.preprocessing = networks[0][0].preprocessing
+    model.preprocessing, model.mirrors = networks[0][0].preprocessing, mirrors
     fold_temperature(model, temperature, head)
     model.threshold = best_threshold(found)
     column = THRESHOLDS.index(model.threshold)
@@ -84,6 +91,7 @@ def calibrate(weights: Path, unseen: Unseen, out: Path, sizes: Sequence[int], he
     fitted = Fitted(
         images=len(found),
         networks=len(networks),
+        mirrors=mirrors,
         size=model.preprocessing.size,
         dice_by_size=by_size,
         temperature=temperature,

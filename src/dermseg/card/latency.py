@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.models.base import SegmentationModel
 
 REPETITIONS = 20
@@ -32,7 +33,8 @@ def measure_latency(model: SegmentationModel, size: int = 256, threads: int = 2)
     """Measure PyTorch, and ONNX Runtime where it is installed, on one image of random values.
 
     Args:
-        model: On the CPU, in evaluation mode.
+        model: On the CPU, in evaluation mode. Where it averages mirror images by default, that is measured,
+            too.
         size: Side of the image in pixels.
         threads: Of either runtime. PyTorch's are set for this process.
     """
@@ -40,6 +42,9 @@ def measure_latency(model: SegmentationModel, size: int = 256, threads: int = 2)
     images = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found = [Latency("PyTorch", size, threads, *_times(lambda: model(images)))]
+        if model.mirrors:
+            times = _times(lambda: mean_of_mirrors(model, images))
+            found.append(Latency("PyTorch, mean over mirror images", size, threads, *times))
     try:
         import onnxruntime as ort
     except ImportError:

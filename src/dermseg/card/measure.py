@@ -17,7 +17,7 @@ from dermseg.models.weights import load_model, read_notes
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]
 """By what they say, such as "diagnosis": the label of every image, by its identifier."""
-VERSION = 2
+VERSION = 3
 """Of the facts' format."""
 
 
@@ -69,7 +69,12 @@ def card_facts(
             "bytes": weights.stat().st_size,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         },
-        "model": {"name": model.name, "arguments": model.arguments, "size": model.preprocessing.size},
+        "model": {
+            "name": model.name,
+            "arguments": model.arguments,
+            "size": model.preprocessing.size,
+            "mirrors": model.mirrors,
+        },
         "training": {
             "data": notes["data"],
             "split": {"name": split["name"], "checksum": split["checksum"]},

@@ -79,11 +79,13 @@ def _network(facts: Facts) -> Section:
     ]
     titles = ("runtime", "size", "threads", "median ms", "fastest ms")
     arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
+    mirrors = ", the mean over the image and its three mirror images" if model["mirrors"] else ""
     return Section(
         "The network",
         (
             f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting "
-            f"at {model['size']} px; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in full.",
+            f"at {model['size']} px{mirrors}; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in "
+            "full.",
             f"SHA-256 {file['sha256']}",
             "Time for one image, network alone:"
             if latency

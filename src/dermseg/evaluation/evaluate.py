@@ -37,7 +37,7 @@ def evaluate(
     device: str = "auto",
     groups: str | Path | None = None,
     allow_leak: bool = False,
-    tta: bool = False,
+    tta: bool | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Score predictions against masks, per image at native resolution and pooled over all pixels.
@@ -60,7 +60,8 @@ def evaluate(
             beside it are found without it.
         allow_leak: Score images that the network learned from, or near-duplicates of them, and say so in the
             summary.
-        tta: Test-time augmentation of a network, as `dermseg.inference.predictor.Predictor` does it.
+        tta: Test-time augmentation of a network, as `dermseg.inference.predictor.Predictor` does it; by
+            default as the weights say.
         quiet: Print nothing and show no progress.
 
     Raises:
@@ -110,7 +111,9 @@ def evaluate(
     return evaluation
 
 
-def _source(weights: str | Path | None, predictions: str | Path | None, device: str, tta: bool) -> MaskSource:
+def _source(
+    weights: str | Path | None, predictions: str | Path | None, device: str, tta: bool | None
+) -> MaskSource:
     if weights is not None and predictions is None:
         return NetworkSource(Path(weights), device, tta=tta)
     if predictions is not None and weights is None:

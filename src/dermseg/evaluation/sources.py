@@ -46,10 +46,10 @@ class NetworkSource:
     Args:
         weights: Weight file, or the name of weights that ship.
         device: `cpu`, `cuda`, `mps`, or `auto`.
-        tta: Average the image and its mirror images.
+        tta: Average the image and its mirror images; by default as the weights say.
     """
 
-    def __init__(self, weights: Path, device: str, *, tta: bool = False) -> None:
+    def __init__(self, weights: Path, device: str, *, tta: bool | None = None) -> None:
         file = weight_file(weights)
         self.predictor = Predictor(load_model(file), device, tta=tta)
         model = self.predictor.model
@@ -63,7 +63,7 @@ class NetworkSource:
                 "geometry": model.preprocessing.geometry,
                 "threshold": self.predictor.threshold,
             }
-            | ({"tta": True} if tta else {})
+            | ({"tta": True} if self.predictor.tta else {})
         }
 
     def predict(self, pair: Pair) -> Prediction:

@@ -83,7 +83,7 @@ def predict(
     out: str | Path,
     threshold: float | None = None,
     device: str = "auto",
-    tta: bool = False,
+    tta: bool | None = None,
     quiet: bool = False,
 ) -> PredictionReport:
     """Outline the lesion in every image and write masks, probability maps, overlays and predictions.csv.
@@ -99,7 +99,8 @@ def predict(
         out: Folder for the results.
         threshold: Probability from which a pixel counts as lesion; by default the network's own.
         device: `cpu`, `cuda`, `mps`, or `auto`.
-        tta: Test-time augmentation, as `dermseg.inference.predictor.Predictor` does it.
+        tta: Test-time augmentation, as `dermseg.inference.predictor.Predictor` does it; by default as the
+            weights say.
         quiet: Print nothing and show no progress.
 
     Raises:

@@ -12,11 +12,9 @@ from dermseg.data.images import resize_image
 from dermseg.data.preprocessing.table import preprocess
 from dermseg.devices import resolve_device
 from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.inference.segmentation import Segmentation
 from dermseg.models.base import SegmentationModel
-
-_FLIPS = ((), (3,), (2,), (2, 3))
-"""Axes that test-time augmentation mirrors: none, left to right, top to bottom, both."""
 
 
 class Predictor:
@@ -33,7 +31,8 @@ class Predictor:
         device: As `dermseg.devices.resolve_device` takes it.
         threshold: Probability from which a pixel counts as lesion; by default the network's own.
         tta: Test-time augmentation: average the logits of the image and its three mirror images. The outline
-            is then the same for all four, and better on average, for four times the time.
+            is then the same for all four, and better on average, for four times the time. By default as the
+            weights say: `SegmentationModel.mirrors`.
 
     Raises:
         ConfigError: The device is not there, or the threshold is not a probability.
@@ -45,10 +44,10 @@ class Predictor:
         device: str | torch.device = "cpu",
         threshold: float | None = None,
         *,
-        tta: bool = False,
+        tta: bool | None = None,
     ) -> None:
         self.device = resolve_device(device)
-        self.tta = tta
+        self.tta = model.mirrors if tta is None else tta
         self.model = model.to(self.device).eval()
         self.threshold = float(model.threshold if threshold is None else threshold)
         if not 0.0 < self.threshold < 1.0:
@@ -91,9 +90,8 @@ class Predictor:
         )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        # One after the other, so that memory stays that of one image.
-        flips = _FLIPS if self.tta else _FLIPS[:1]
-        return torch.stack([self.model(batch.flip(axes)).flip(axes) for axes in flips]).mean(dim=0)
+        logits: Tensor = mean_of_mirrors(self.model, batch) if self.tta else self.model(batch)
+        return logits
 
     def _at_native_size(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """Turn logits (1, 1, size, size) into probabilities (height, width): the way in, backwards."""

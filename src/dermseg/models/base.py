@@ -89,6 +89,9 @@ class SegmentationModel(nn.Module, ABC):
     """Probability from which a pixel is lesion; chosen on validation images, kept with the weights."""
     expected_dice: ExpectedDice | None = None
     """Estimates how good an outline is; fitted on validation images, kept with the weights."""
+    mirrors: bool = False
+    """Whether prediction averages an image and its mirror images unless told otherwise; kept with the
+    weights."""
     stride: int = 32
     """Sides of the padded image are multiples of this."""
     passes: int = 1

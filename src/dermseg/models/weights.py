@@ -14,6 +14,7 @@ from torch import Tensor
 import dermseg
 from dermseg.errors import CheckpointError, ConfigError
 from dermseg.files import replacing
+from dermseg.layers.checks import check_flag
 from dermseg.models.base import Preprocessing, SegmentationModel, check_threshold
 from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.registry import create_model, model_arguments
@@ -67,6 +68,7 @@ def save_model(
         "preprocessing": asdict(model.preprocessing),
         "threshold": check_threshold(model.threshold if threshold is None else threshold),
         "expected_dice": model.expected_dice and asdict(model.expected_dice),
+        "mirrors": model.mirrors,
         "dermseg": dermseg.__version__,
         "notes": dict(notes or {}),
     }
@@ -90,8 +92,8 @@ def load_model(path: Path | str) -> SegmentationModel:
         path: The file, or a name of `dermseg.weights.shipped()`, such as "default".
 
     Returns:
-        The network on the CPU, in evaluation mode, with its `preprocessing`, `threshold` and
-        `expected_dice`.
+        The network on the CPU, in evaluation mode, with its `preprocessing`, `threshold`, `expected_dice`
+        and `mirrors`.
 
     Raises:
         CheckpointError: If the file is absent, damaged, not one of ours, or does not fit the model it names.
@@ -108,6 +110,8 @@ def load_model(path: Path | str) -> SegmentationModel:
         threshold = check_threshold(threshold)
         expected = description.get("expected_dice")
         expected_dice = None if expected is None else ExpectedDice(**expected)
+        mirrors = description.get("mirrors", False)
+        check_flag("mirrors", mirrors)
         arguments = _arguments(given, len(tensors))
         with torch.device("meta"):  # shapes without memory, which a damaged description could exhaust
             wanted = create_model(name, **arguments).state_dict()
@@ -121,6 +125,7 @@ def load_model(path: Path | str) -> SegmentationModel:
     model.preprocessing = preprocessing
     model.threshold = threshold
     model.expected_dice = expected_dice
+    model.mirrors = mirrors
     return model.eval()
 
 

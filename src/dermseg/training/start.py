@@ -24,8 +24,8 @@ _TRAINING = ("model", "data", "arguments", "epochs", "best", "seconds", "environ
 def create_network(arguments: TrainArguments) -> SegmentationModel:
     """Create the network of a run, with new weights or those that it starts from.
 
-    What was fitted to the weights after their training (threshold, expected Dice) does not hold for those
-    that the run will make, and is left behind.
+    What was chosen for the weights after their training (threshold, expected Dice, mirror images) does not
+    hold for those that the run will make, and is left behind.
 
     Raises:
         ConfigError: The arguments do not fit the network, or ask for another than the weights are of.
@@ -51,6 +51,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
                 "leave out model_arguments, and a preset that sets them: the weights bring theirs"
             )
     network.threshold, network.expected_dice = SegmentationModel.threshold, None
+    network.mirrors = SegmentationModel.mirrors
     return network
 
 
