@@ -58,6 +58,7 @@ ROOT = Path(__file__).parents[1]
 NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
 FOLDS = 5
+ALL_FOLDS = tuple(range(1, FOLDS + 1))
 SIZES = (160, 192)
 MIRRORS = {"default": True, "tiny": False}
 """Whether the network averages an image and its mirror images by default; `tiny` is to be fast."""
@@ -66,7 +67,7 @@ PEER_HEAD = "network.segmentation_head.0"
 SOURCES = ("ours-1", "holdout", "final")
 HOLDOUT_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
 OWN_TITLE = "ISIC 2018, the images of its fold, which it never saw (crops, 512 px)"
-FOLDS_TITLE = "ISIC 2018, out of fold: five networks of the same recipe, each on the crops that it never saw"
+FOLDS_TITLE = "ISIC 2018, out of fold: networks of the same recipe, each on the crops that it never saw"
 PH2_TITLE = "PH2, never trained on (whole frames)"
 
 
@@ -83,8 +84,8 @@ class Plan:
     threads: int
     source: str
     """Run whose weights ship, one of `SOURCES`."""
-    only: tuple[int, ...]
-    """Folds to train and score; none for all."""
+    folds: tuple[int, ...]
+    """Those that are trained and scored."""
 
     @property
     def weights(self) -> Path:
@@ -110,15 +111,7 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[Train
     )
     weights = str(plan.work / f"{name}-first" / "model.safetensors")
     # From there the recipe goes on with larger images, for fewer epochs.
-    second = replace(
-        first,
-        weights=weights,
-        size=160,
-        epochs=6,
-        learning_rate=5e-4,
-        minimum_learning_rate=1e-5,
-        out=plan.work / name,
-    )
+    second = replace(first, weights=weights, size=160, epochs=6, learning_rate=4e-4, out=plan.work / name)
     return first, second
 
 
@@ -141,7 +134,7 @@ def draw(plan: Plan) -> list[Split]:
 def folds(plan: Plan, peer: bool = False) -> None:
     """Train every fold, fit it on its validation images, and score it on those that it never saw."""
     for number, split in enumerate(draw(plan), 1):
-        if plan.only and number not in plan.only:
+        if number not in plan.folds:
             continue
         path = plan.work / "splits" / f"{split.name}.json"
         save_split(split, path)
@@ -170,7 +163,7 @@ def unseen(plan: Plan, weights: str, step: int = 1) -> list[tuple[Path, tuple[Pa
     """Return the network of every fold with the images that it never saw, or every so manyth of them."""
     collection = read_collection(plan.isic)
     found = []
-    for number in range(1, FOLDS + 1):
+    for number in plan.folds:
         folder = plan.work / f"ours-{number}"
         split = load_split(folder / "split.json")
         found.append((folder / weights, collection.select(sorted(split.test)[::step])))
@@ -198,7 +191,7 @@ def score(data: Path, weights: Path, split: str | None, out: Path) -> None:
 def evaluations(plan: Plan) -> dict[str, Path]:
     """Return the folders of the scores that the card shows, by their titles.
 
-    The scores of all folds are among them where all were trained.
+    Out-of-fold scores are among them where several folds were trained.
     """
     folder = plan.work / "evaluation"
     isic = {
@@ -206,7 +199,8 @@ def evaluations(plan: Plan) -> dict[str, Path]:
         "holdout": {HOLDOUT_TITLE: folder / "isic2018"},
         "final": {FOLDS_TITLE: folder / "isic2018-folds"},
     }[plan.source]
-    if not all((plan.work / f"ours-{number}" / "isic2018").exists() for number in range(1, FOLDS + 1)):
+    scored = [number for number in plan.folds if (plan.work / f"ours-{number}" / "isic2018").exists()]
+    if scored != list(plan.folds) or len(scored) < 2:
         isic.pop(FOLDS_TITLE, None)
     return isic | {PH2_TITLE: folder / "ph2"}
 
@@ -224,8 +218,8 @@ def scores(plan: Plan) -> None:
 
 
 def gather_folds(plan: Plan, name: str, out: Path) -> None:
-    """Put the scores of all folds into one table: every image by the network that never saw it."""
-    folders = [plan.work / f"{name}-{number}" / "isic2018" for number in range(1, FOLDS + 1)]
+    """Put the scores of the folds into one table: every image by the network that never saw it."""
+    folders = [plan.work / f"{name}-{number}" / "isic2018" for number in plan.folds]
     out.mkdir(parents=True, exist_ok=True)
     header, rows = "", list[str]()
     calibration = Calibration.none()
@@ -272,7 +266,7 @@ def compare(plan: Plan) -> None:
     """
     folder = ROOT / "results" / plan.network / "peer"
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = [n for n in range(1, FOLDS + 1) if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
+    numbers = [n for n in plan.folds if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
     found: dict[str, object] = {"folds": numbers}
     for data in ("isic2018", "ph2"):
         tables: dict[str, list[list[Row]]] = {"ours": [], "peer": []}
@@ -363,7 +357,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="time budget of every training")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--source", choices=SOURCES, help="run that ships, if another than usual")
-    parser.add_argument("--folds", nargs="+", type=int, default=(), help="folds to work on, 1 to 5 (all)")
+    parser.add_argument(
+        "--folds", nargs="+", type=int, choices=ALL_FOLDS, default=ALL_FOLDS, help="folds to work on (all)"
+    )
     options = parser.parse_args()
     plan = Plan(
         options.network,
