@@ -246,7 +246,7 @@ def gather_folds(plan: Plan, name: str, out: Path) -> None:
 def measure(plan: Plan) -> None:
     """Measure robustness and invariance on images that were not learned from."""
     if plan.source == "final":
-        found = effects(unseen(plan, "fitted.safetensors", step=25))
+        found = effects(unseen(plan, "fitted.safetensors", step=5 * len(plan.folds)))
     else:
         test = load_split(plan.work / plan.source / "split.json").test
         found = effects([(plan.weights, read_collection(plan.isic).select(sorted(test)[::4]))])

@@ -4,7 +4,7 @@ Both walk all directions at once. The state (directions, batch, N, channels) has
 every operator works on long runs of memory. The steps come in blocks: what does not depend on the state,
 decays and inputs, is computed for a whole block at once, and so are the outputs, a matrix product. A step is
 left with one product and one sum, h_t = decay_t h_{t-1} + input_t. The product leaves the loop, not the sum,
-which would have to be copied: what the sum adds to an output, (C_t B_t) Δ_t x_t, costs little outside.
+which would have to be copied: what the sum adds to an output, (C_t B_t) Δ_t x_t, is added with D x_t.
 
 - "scan": within a block, one ONNX `Scan` over its steps. Least arithmetic, but a step's tensors are small:
   ONNX Runtime spends much of its time between operators, and uses one thread there.
@@ -78,6 +78,8 @@ def directional_scan(
     pixels = _rows(op.Transpose(x, perm=[1, 2, 0, 3]), batch, channels)
     drive = op.Mul(op.Unsqueeze(op.Gather(pixels, order), _ints(5)), step)
     at_pixel = op.Add(op.Mul(order, _ints(K)), k)
+    at_once = op.Transpose(op.ReduceSum(op.Mul(B, C), _ints(4)), perm=[3, 1, 2, 0, 4])
+    own = op.ReduceSum(op.Mul(at_once, sizes), _ints(0), keepdims=0)
     B, C = (_rows(op.Transpose(matrix, perm=[1, 2, 3, 0, 4]), batch, N) for matrix in (B, C))
     B_steps = op.Unsqueeze(op.Gather(B, at_pixel), _ints(6))
     C_steps = op.Unsqueeze(op.Gather(C, at_pixel), _ints(5))
@@ -86,7 +88,8 @@ def directional_scan(
     start = op.Expand(op.Constant(value_float=0.0), shape)
     walk = outputs if form == "scan" else chunked_outputs
     y = walk(start, step, drive, B_steps, C_steps, A_rows)
-    return op.Add(_folded(y, x, K, G), op.Mul(op.ReduceSum(D, _ints(0), keepdims=0), x))
+    direct = op.Add(op.Transpose(own, perm=[2, 0, 1, 3]), op.ReduceSum(D, _ints(0), keepdims=0))
+    return op.Add(_folded(y, x, K, G), op.Mul(direct, x))
 
 
 def _ints(*values: int) -> Value:

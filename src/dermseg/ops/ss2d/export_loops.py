@@ -34,7 +34,7 @@ def softplus(x: FLOAT[...]) -> FLOAT[...]:
 
 @script(_DERMSEG, default_opset=op)
 def outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows) -> FLOAT[...]:
-    """Output of every step of every block, without the direct path (Eq 3), one step after the other."""
+    """What every step of every block gives of the states before it (Eq 3), one step after the other."""
 
     @graph()
     def walk(h: States, step_m: Block, drive_m: Block, B_m: Block, C_m: Block):  # noqa: ANN202
@@ -52,7 +52,7 @@ def outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps, A: Rows
         return h_m, y_m
 
     _, y = op.Scan(op.Unsqueeze(start, [0]), step, drive, B, C, body=walk, num_scan_inputs=4)
-    return y + op.MatMul(C, B) * drive
+    return y
 
 
 @script(_DERMSEG, default_opset=op)
@@ -90,4 +90,4 @@ def chunked_outputs(start: State, step: Steps, drive: Steps, B: Steps, C: Steps,
         return h_m, y_m
 
     _, y = op.Scan(start, step, drive, B, C, body=walk, num_scan_inputs=4)
-    return y + op.MatMul(C, B) * drive
+    return y
