@@ -25,11 +25,12 @@ def small_network(name: str, **arguments: Any) -> SegmentationModel:
     return model
 
 
-def test_the_flagship_takes_any_batch_and_size(monkeypatch: pytest.MonkeyPatch):
-    # So that of the small network's scans some are chunked and some are not.
-    monkeypatch.setattr(scan_export, "SHORTEST", 64)
+@pytest.mark.parametrize("form", ["scan", "chunked"])
+def test_the_flagship_takes_any_batch_and_size(form: str, monkeypatch: pytest.MonkeyPatch):
+    # So that the small network's scans are of several blocks.
     monkeypatch.setattr(scan_export, "STATES", 4096)
-    assert_exports(small_network("xlstm_vmunet", **MULTILEVEL), SIZES)
+    monkeypatch.setattr(scan_export, "BLOCK", 4096)
+    assert_exports(small_network("xlstm_vmunet", **MULTILEVEL), SIZES, form=form)
 
 
 @pytest.mark.slow
