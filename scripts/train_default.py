@@ -7,6 +7,7 @@ Every stage is resumed where it stopped, so the same command goes on after a kil
 The stages, in order:
 
 - folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; `tiny` is the first;
+  `default` is the mean of two networks, of two seeds;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch; `default` is this one;
@@ -49,6 +50,7 @@ from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
 from dermseg.files import read_json, write_json, write_text
+from dermseg.models.join import join
 from dermseg.models.weights import load_model
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.command import parse
@@ -57,6 +59,8 @@ from dermseg.training.run import train
 ROOT = Path(__file__).parents[1]
 NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
+SEEDS = {"default": (0, 1), "tiny": (0,), "peer": (0,)}
+"""Of the networks whose mean each of them is."""
 FOLDS = 5
 ALL_FOLDS = tuple(range(1, FOLDS + 1))
 SIZES = (160, 192)
@@ -93,7 +97,9 @@ class Plan:
         return self.work / f"{self.network}.safetensors"
 
 
-def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[TrainArguments, TrainArguments]:
+def recipe(
+    plan: Plan, name: str, split: str, seed: int = 0, peer: bool = False
+) -> tuple[TrainArguments, TrainArguments]:
     """Return both parts of the recipe: `NAME-first`, and `NAME`, which holds the result."""
     first = parse(["--config", str(ROOT / "configs" / f"{plan.network}.yaml")])
     if peer:
@@ -104,6 +110,7 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[Train
         first,
         data=str(plan.isic),
         split=split,
+        seed=seed,
         threads=plan.threads,
         time_budget=plan.minutes,
         out=plan.work / f"{name}-first",
@@ -116,10 +123,25 @@ def recipe(plan: Plan, name: str, split: str, peer: bool = False) -> tuple[Train
 
 
 def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
-    """Train both parts of the recipe, or continue them."""
-    for part in recipe(plan, name, split, peer):
-        if not train(part, Console()).complete:
-            raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
+    """Train both parts of the recipe from every seed, or continue them, and join what came out in NAME."""
+    seeds = SEEDS["peer" if peer else plan.network]
+    for seed in seeds:
+        for part in recipe(plan, member(name, seed), split, seed, peer):
+            if not train(part, Console()).complete:
+                raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
+    folders = [plan.work / member(name, seed) for seed in seeds]
+    out = plan.work / name
+    out.mkdir(exist_ok=True)
+    shutil.copyfile(folders[0] / "split.json", out / "split.json")
+    if len(folders) > 1:
+        join([folder / "model.safetensors" for folder in folders], out / "model.safetensors")
+    else:
+        shutil.copyfile(folders[0] / "model.safetensors", out / "model.safetensors")
+
+
+def member(name: str, seed: int) -> str:
+    """Name of the run of one seed."""
+    return f"{name}-seed{seed}"
 
 
 def draw(plan: Plan) -> list[Split]:
@@ -305,11 +327,10 @@ def ship(plan: Plan) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / file, target)
     shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
-    for run, part in ((f"{plan.source}-first", "part-1"), (plan.source, "part-2")):
-        (results / part).mkdir(exist_ok=True)
-        for file in ("config.yaml", "metrics.csv", "curves.png"):
-            shutil.copyfile(plan.work / run / file, results / part / file)
-        shutil.copyfile(plan.work / run / "summary.json", results / part / "training.json")
+    for seed in SEEDS[plan.network]:
+        run = member(plan.source, seed)
+        copy_curves(plan.work / f"{run}-first", results / f"seed-{seed}" / "part-1")
+        copy_curves(plan.work / run, results / f"seed-{seed}" / "part-2")
     titles = evaluations(plan)
     of_image = traits(read_collection(plan.isic).pairs)
     labels = {title: {} if title == OWN_TITLE else of_image for title in titles}
@@ -324,6 +345,14 @@ def ship(plan: Plan) -> None:
     write_json(folder / f"{plan.network}.json", facts)
     index = read_json(folder / "index.json") or {}
     write_json(folder / "index.json", index | {plan.network: {"sha256": facts["file"]["sha256"]}})
+
+
+def copy_curves(run: Path, out: Path) -> None:
+    """Keep what a training was and how it went."""
+    out.mkdir(parents=True, exist_ok=True)
+    for file in ("config.yaml", "metrics.csv", "curves.png"):
+        shutil.copyfile(run / file, out / file)
+    shutil.copyfile(run / "summary.json", out / "training.json")
 
 
 def diagnoses(ph2: Path) -> dict[str, str]:

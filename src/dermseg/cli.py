@@ -132,6 +132,20 @@ def predict(
     return 1 if report.problems else 0
 
 
+def join(weights: list[str], out: Path = Path("ensemble.safetensors")) -> int:
+    """Join trained networks of one form, of other seeds or folds, to one file: their mean, which is better.
+
+    Args:
+        weights: Two or more `model.safetensors` written by `dermseg train`.
+        out: The file to write; every command takes it as it takes that of one network.
+    """
+    from dermseg.models.join import join as run
+
+    ensemble = run([Path(path) for path in weights], out)
+    print(f"{out}: the mean of {len(ensemble.members)} networks, {ensemble.name}")
+    return 0
+
+
 def models(patterns: list[str]) -> int:
     """List the networks that `dermseg train --model NAME` accepts, or tell all about one of them.
 
@@ -198,6 +212,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "evaluate": ("score a network, or masks, against a data set", partial(_run, evaluate, "evaluate")),
     "predict": ("outline the lesion in images", partial(_run, predict, "predict")),
     "card": ("what the weights that ship can and cannot do", partial(_run, card, "card")),
+    "join": ("make one file of several trainings: an ensemble", partial(_run, join, "join")),
     "export": ("write a network as one ONNX file", partial(_run, export, "export")),
     "models": ("list the networks, or tell about one", partial(_run, models, "models")),
     "data list": ("list the data sets of the catalogue", partial(_run, data_list, "data list")),

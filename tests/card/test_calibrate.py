@@ -39,6 +39,7 @@ def weights(tmp_path, monkeypatch):
     info = ModelInfo("Fake", 2026, "fake", "", "", "", 1)
     monkeypatch.setitem(registry._entries, "dark", registry._Entry(Dark, {}, info))
     notes = {"kept": 1, "fingerprints": {"a": "picture"}, "earlier": {"fingerprints": {"b": "picture"}}}
+    notes["members"] = [{"fingerprints": {"c": "picture"}}]
 
     def write(name):
         save_model(create_model("dark"), tmp_path / name, notes=notes)

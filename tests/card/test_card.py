@@ -45,13 +45,21 @@ def facts():
         "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
     }
     return {
-        "version": 3,
+        "version": 4,
         "name": "small",
         "file": {"sha256": "abc123", "bytes": 2**21, "parameters": 1_250_000},
-        "model": {"name": "vm_unet", "arguments": {"width": 8}, "size": 192, "mirrors": False},
+        "model": {
+            "name": "vm_unet",
+            "arguments": {"width": 8},
+            "size": 192,
+            "mirrors": False,
+            "members": 1,
+        },
         "training": {
             "split": {"name": "mine", "checksum": "0123456789abcdef"},
             "images": {"train": 1234, "validation": 56, "test": 78},
+            "seconds": 3600.0,
+            "seeds": [0],
             "parts": [
                 {
                     "arguments": {
@@ -105,6 +113,17 @@ def test_a_card_says_that_mirror_images_are_averaged(facts):
     assert "mirror images" not in write("card", sections(facts))
     averaging = facts | {"model": facts["model"] | {"mirrors": True}}
     assert "mean over the image and its three mirror images" in write("card", sections(averaging))
+
+
+def test_a_card_says_that_it_is_of_several_networks(facts):
+    assert "networks, from" not in write("card", sections(facts))
+    several = facts | {
+        "model": facts["model"] | {"members": 2},
+        "training": facts["training"] | {"seeds": [0, 7]},
+    }
+    written = write("card", sections(several))
+    assert "the mean of 2 networks, vm" in written
+    assert "Each of 2 networks, from its own seed (0, 7)" in written
 
 
 def test_every_number_is_on_the_markdown_card(installed, tmp_path):

@@ -13,6 +13,7 @@ from dermseg.card.fitting import (
     risk_coverage,
 )
 from dermseg.errors import ConfigError
+from dermseg.models.ensemble import Ensemble
 from dermseg.models.registry import create_model
 
 SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 2}
@@ -25,9 +26,11 @@ def test_a_planted_temperature_is_found():
     assert fit_temperature(2.5 * honest, masks) == pytest.approx(2.5, rel=0.05)
 
 
-def test_a_folded_temperature_divides_the_logits():
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_folded_temperature_divides_the_logits(members):
     torch.manual_seed(0)
-    model = create_model("vm_unet", **SMALL).eval()
+    networks = [create_model("vm_unet", **SMALL) for _ in range(members)]
+    model = (Ensemble(networks) if members > 1 else networks[0]).eval()
     images = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         before = model(images)

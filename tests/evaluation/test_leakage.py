@@ -16,6 +16,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
 from dermseg.evaluation import report
 from dermseg.evaluation.evaluate import evaluate
+from dermseg.evaluation.leakage import read_learned
 from inference.fakes import save_dark_model
 
 
@@ -172,6 +173,18 @@ def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
     with pytest.raises(CheckpointError, match=r"m\.safetensors is damaged: its note of the pictures"):
         evaluate(data, weights=weights, out=tmp_path / "out")
+
+
+def test_what_any_member_of_an_ensemble_learned_from_is_known(data, tmp_path, monkeypatch):
+    notes = [{"split": {"train": [f"ISIC_000000{number}"], "validation": []}} for number in (7, 2)]
+    ensemble = {**notes[0], "members": [notes[1], {"seconds": 3}]}
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=ensemble)
+    assert read_learned(weights).names("test") == ("ISIC_0000007", "ISIC_0000002")
+    with pytest.raises(DataError, match="ISIC_0000002"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes[0] | {"members": 2})
+    with pytest.raises(CheckpointError, match="note of the members"):
+        read_learned(weights)
 
 
 def test_a_warning_of_the_split_goes_with_the_scores(data, weights_of, tmp_path, capsys):

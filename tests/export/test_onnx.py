@@ -7,12 +7,14 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from dermseg.errors import ConfigError
 from dermseg.export import onnx as exporter
 from dermseg.export.check import compare
 from dermseg.export.onnx import export_onnx
 from dermseg.models.base import SegmentationModel
+from dermseg.models.ensemble import Ensemble
 
 
 def test_a_fixed_size_is_in_the_file_and_only_standard_operators(vm_unet: SegmentationModel, written: Path):
@@ -45,6 +47,18 @@ def test_the_file_says_how_to_use_it_and_nothing_of_this_machine(written: Path):
     assert json.loads(metadata["dermseg.threshold"]) == 0.3
     assert "not a medical device" in metadata["dermseg.notice"]
     assert str(Path(exporter.__file__).parents[1]).encode() not in written.read_bytes()
+
+
+def test_an_ensemble_is_one_file(vm_unet: SegmentationModel, tmp_path: Path):
+    other = copy.deepcopy(vm_unet)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.1)
+    ensemble = Ensemble([vm_unet, other]).eval()
+    path = tmp_path / "both.onnx"
+    export_onnx(ensemble, path, fixed_size=True)
+    assert compare(ensemble, path).difference < 1e-4
+    assert {entry.key: entry.value for entry in onnx.load(path).metadata_props}["dermseg.members"] == "2"
 
 
 def test_a_failed_check_leaves_what_was_there(vm_unet: SegmentationModel, tmp_path: Path, monkeypatch):

@@ -81,6 +81,18 @@ def test_whether_mirror_images_are_averaged_is_kept_and_older_files_do_not_say(f
     assert not load_model(file).mirrors
 
 
+@pytest.mark.parametrize("members", [0, 2, 10**9, "two", True, None])
+def test_a_wrong_number_of_members_is_refused_by_name(file, members):
+    rewrite(file, change={"members": members})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: "):
+        load_model(file)
+
+
+def test_a_file_of_before_there_were_ensembles_is_one_network(file):
+    rewrite(file, remove="members")
+    assert load_model(file).name == "vm_unet"
+
+
 def test_a_compiled_network_is_not_saved(tmp_path):
     compiled = torch.compile(create_model("vm_unet", **SMALL), backend="eager")
     with pytest.raises(ConfigError, match="OptimizedModule"):

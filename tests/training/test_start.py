@@ -11,6 +11,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.leakage import read_learned
+from dermseg.models.join import join
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, read_notes, save_model
 from dermseg.training.run import train
@@ -43,6 +44,15 @@ def test_a_run_starts_from_the_weights_alone(tiny, first):
     for key, value in kept.state_dict().items():
         assert torch.equal(network.state_dict()[key], value), key
     assert (network.threshold, network.expected_dice, network.mirrors) == (0.5, None, False)
+
+
+def test_of_an_ensemble_the_first_member_goes_on(run, tiny, tmp_path, first):
+    second = run(out=tmp_path / "second", seed=1, split=str(first.parent / "split.json")).weights
+    joined = tmp_path / "joined.safetensors"
+    join([first, second], joined)
+    network = create_network(tiny(weights=str(joined), model_arguments={}))
+    for key, value in load_model(first).state_dict().items():
+        assert torch.equal(network.state_dict()[key], value), key
 
 
 def test_a_run_from_weights_goes_on_where_they_are(run, tmp_path, first):

@@ -103,14 +103,19 @@ def calibrate(
             asdict(point) for point in risk_coverage(estimate.tolist(), found[:, column].tolist())
         ],
     )
-    notes: dict[str, Any] = {**read_notes(weights), "calibration": asdict(fitted)}
-    # A fingerprint is a tiny picture in black and white; nothing that shows an image goes into the package.
-    learned: dict[str, Any] | None = notes
-    while learned is not None:
-        learned.pop("fingerprints", None)
-        learned = learned.get("earlier")
+    notes = {**_without_pictures(read_notes(weights)), "calibration": asdict(fitted)}
     save_model(model, out, notes=notes, half=True)
     return fitted
+
+
+def _without_pictures(notes: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fingerprints, which are tiny pictures: nothing that shows an image ships."""
+    kept = {key: value for key, value in notes.items() if key != "fingerprints"}
+    if "earlier" in kept:
+        kept["earlier"] = _without_pictures(kept["earlier"])
+    if "members" in kept:
+        kept["members"] = [_without_pictures(member) for member in kept["members"]]
+    return kept
 
 
 def _at(networks: Networks, size: int) -> Networks:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
+from dermseg.models.ensemble import members_of
 from dermseg.models.expected_dice import ExpectedDice
 
 HEAD = "decoder.head"
@@ -56,21 +57,22 @@ def fold_temperature(model: SegmentationModel, temperature: float, head: str = H
     So every program that runs the network, an exported one too, gets calibrated probabilities.
 
     Args:
-        model: The network, changed in place.
+        model: The network, or an ensemble, changed in place.
         temperature: From `fit_temperature`.
         head: Name of the convolution that makes the logits.
 
     Raises:
-        ConfigError: The network has no convolution of that name.
+        ConfigError: The network, or a member, has no convolution of that name.
     """
-    try:
-        last = model.get_submodule(head)
-    except AttributeError:
-        last = nn.Identity()
-    if not isinstance(last, nn.Conv2d):
-        raise ConfigError(f"{model.name} has no last convolution '{head}' that could take a temperature")
-    for parameter in last.parameters():
-        parameter.div_(temperature)
+    for network in members_of(model):
+        try:
+            last = network.get_submodule(head)
+        except AttributeError:
+            last = nn.Identity()
+        if not isinstance(last, nn.Conv2d):
+            raise ConfigError(f"{model.name} has no last convolution '{head}' that could take a temperature")
+        for parameter in last.parameters():
+            parameter.div_(temperature)
 
 
 def best_threshold(dice: NDArray[np.float64]) -> float:

@@ -13,11 +13,12 @@ from dermseg.card.robustness import measure_effects
 from dermseg.card.scores import by_label, by_size, read_rows, summarise
 from dermseg.files import read_json, sha256_of
 from dermseg.inference.predictor import Predictor
+from dermseg.models.ensemble import members_of
 from dermseg.models.weights import load_model, read_notes
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]
 """By what they say, such as "diagnosis": the label of every image, by its identifier."""
-VERSION = 3
+VERSION = 4
 """Of the facts' format."""
 
 
@@ -58,6 +59,7 @@ def card_facts(
     """
     model = load_model(weights)
     notes = read_notes(weights)
+    members = [notes, *notes.get("members", [])]
     split = notes["split"]
     return {
         "version": VERSION,
@@ -74,12 +76,15 @@ def card_facts(
             "arguments": model.arguments,
             "size": model.preprocessing.size,
             "mirrors": model.mirrors,
+            "members": len(members_of(model)),
         },
         "training": {
             "data": notes["data"],
             "split": {"name": split["name"], "checksum": split["checksum"]},
             "images": {side: len(split[side]) for side in ("train", "validation", "test")},
             "parts": _parts(notes),
+            "seconds": sum(part["seconds"] for member in members for part in _parts(member)),
+            "seeds": [member["arguments"]["seed"] for member in members],
         },
         "calibration": notes["calibration"],
         "scores": [_scores(title, folder, labels.get(title, {})) for title, folder in evaluations.items()],

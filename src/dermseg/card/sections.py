@@ -80,12 +80,13 @@ def _network(facts: Facts) -> Section:
     titles = ("runtime", "size", "threads", "median ms", "fastest ms")
     arguments = ", ".join(f"{key} {value}" for key, value in model["arguments"].items())
     mirrors = ", the mean over the image and its three mirror images" if model["mirrors"] else ""
+    networks = f"the mean of {model['members']} networks, " if model["members"] > 1 else ""
     return Section(
         "The network",
         (
-            f"{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, predicting "
-            f"at {model['size']} px{mirrors}; {file['bytes'] / 2**20:.1f} MiB in half precision, computed in "
-            "full.",
+            f"{networks}{model['name']} ({arguments}), {file['parameters'] / 1e6:.2f} million parameters, "
+            f"predicting at {model['size']} px{mirrors}; {file['bytes'] / 2**20:.1f} MiB in half precision, "
+            "computed in full.",
             f"SHA-256 {file['sha256']}",
             "Time for one image, network alone:"
             if latency
@@ -117,13 +118,16 @@ def _data(facts: Facts) -> Section:
 
 
 def _recipe(facts: Facts) -> Section:
-    parts = facts["training"]["parts"]
+    training = facts["training"]
+    parts, seeds = training["parts"], training["seeds"]
     machine = parts[-1]["environment"]
+    each = f"Each of {len(seeds)} networks, from its own seed ({', '.join(map(str, seeds))}), so:"
     return Section(
         "How it was trained",
         (
+            *((each,) if len(seeds) > 1 else ()),
             *(_part(number, part) for number, part in enumerate(parts, 1)),
-            f"{sum(part['seconds'] for part in parts) / 60:.0f} minutes on {machine['processor']}, "
+            f"{training['seconds'] / 60:.0f} minutes in all on {machine['processor']}, "
             f"threads: {machine['threads']}, shared with other work. Again: python scripts/train_default.py "
             f"--network {facts['name']} (configs/{facts['name']}.yaml).",
         ),

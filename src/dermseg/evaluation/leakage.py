@@ -32,8 +32,8 @@ class Learned:
     """Their fingerprints, and what of the images these show."""
     split: str | None = None
     """Checksum of the split it was trained on, if the weights say so."""
-    earlier: "Learned | None" = None
-    """Images that shaped the weights which training started from."""
+    others: "tuple[Learned, ...]" = ()
+    """Images that shaped the weights which training started from, and the other members of an ensemble."""
 
     def names(self, part: str) -> tuple[str, ...]:
         """Identifiers that may not be among the images of a side that is scored.
@@ -41,19 +41,18 @@ class Learned:
         Scoring the validation side on purpose is what choosing an epoch does, so then only training images
         count.
         """
-        earlier = () if self.earlier is None else self.earlier.names(part)
-        return (*self._own_names(part), *earlier)
+        return (*self._own_names(part), *(name for other in self.others for name in other.names(part)))
 
     def known_pictures(self, part: str) -> list[References]:
         """Fingerprints of the images that `names` lists, as far as there are any."""
-        earlier = [] if self.earlier is None else self.earlier.known_pictures(part)
         pictures = self.note.pictures
-        return ([] if pictures is None else [pictures.first(len(self._own_names(part)))]) + earlier
+        own = [] if pictures is None else [pictures.first(len(self._own_names(part)))]
+        return own + [known for other in self.others for known in other.known_pictures(part)]
 
     @property
     def pictured(self) -> bool:
         """Whether the fingerprints of all these images are known."""
-        return self.note.pictures is not None and (self.earlier is None or self.earlier.pictured)
+        return self.note.pictures is not None and all(other.pictured for other in self.others)
 
     def _own_names(self, part: str) -> tuple[str, ...]:
         return tuple(name for side in self._counting(part) for name in self.sides[side])
@@ -101,11 +100,15 @@ def _learned(notes: object, weights: Path) -> Learned | None:
             raise _damaged(weights, f"its note of the {side} images is no list of names")
         sides[side] = tuple(names)
     note, checksum = notes.get("fingerprints"), split.get("checksum")
-    earlier = _learned(notes.get("earlier"), weights)
+    members = notes.get("members", [])
+    if not isinstance(members, list):
+        raise _damaged(weights, "its note of the members of an ensemble is no list")
+    found = (_learned(other, weights) for other in (notes.get("earlier"), *members))
+    others = tuple(other for other in found if other is not None)
     if not isinstance(note, dict):
-        return Learned(sides, split=checksum, earlier=earlier)
+        return Learned(sides, split=checksum, others=others)
     try:
-        return Learned(sides, read_note(sides["train"], sides["validation"], note), checksum, earlier)
+        return Learned(sides, read_note(sides["train"], sides["validation"], note), checksum, others)
     except (ValueError, ConfigError) as error:
         raise _damaged(
             weights, f"its note of the pictures it learned from is unreadable ({error})"

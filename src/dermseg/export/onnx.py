@@ -18,6 +18,7 @@ import dermseg
 from dermseg.errors import ConfigError
 from dermseg.files import replacing
 from dermseg.models.base import SegmentationModel
+from dermseg.models.ensemble import members_of
 from dermseg.ops.backend import VARIABLE, wanted
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def describe(model: SegmentationModel) -> dict[str, str]:
     return {
         "dermseg.model": model.name,
         "dermseg.arguments": json.dumps(model.arguments),
+        "dermseg.members": json.dumps(len(members_of(model))),
         "dermseg.preprocessing": json.dumps(asdict(model.preprocessing)),
         "dermseg.threshold": json.dumps(model.threshold),
         "dermseg.version": dermseg.__version__,

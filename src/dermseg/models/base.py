@@ -98,11 +98,11 @@ class SegmentationModel(nn.Module, ABC):
     """Passes that `forward` makes over an image in evaluation mode."""
     batch_independent: bool = True
     """Whether an image gets the same logits alone and in any batch."""
-    compiles: ClassVar[bool] = True
+    compiles: bool = True
     """Whether `torch.compile` traces the network to one graph."""
-    exports_to_onnx: ClassVar[bool] = True
+    exports_to_onnx: bool = True
     """Whether `dermseg export` can write the network."""
-    exports_any_size: ClassVar[bool] = True
+    exports_any_size: bool = True
     """Whether an exported file takes any batch and size; otherwise one image of the network's size."""
     release: ClassVar[Release | None] = None
     """How the authors named the parameters of the release that this network equals."""

@@ -16,6 +16,7 @@ from dermseg.errors import CheckpointError, ConfigError
 from dermseg.files import replacing
 from dermseg.layers.checks import check_flag
 from dermseg.models.base import Preprocessing, SegmentationModel, check_threshold
+from dermseg.models.ensemble import Ensemble, members_of
 from dermseg.models.expected_dice import ExpectedDice
 from dermseg.models.registry import create_model, model_arguments
 from dermseg.weights import shipped, weight_file
@@ -38,7 +39,7 @@ def save_model(
     """Write a network to one safetensors file, completely or not at all.
 
     Args:
-        model: A network made by `create_model`.
+        model: A network made by `create_model`, or an `Ensemble` of such.
         path: Destination, ending in `.safetensors`.
         threshold: Probability from which a pixel is lesion; by default `model.threshold`.
         notes: Anything that JSON can hold, such as the data and the scores; kept beside the weights.
@@ -69,6 +70,7 @@ def save_model(
         "threshold": check_threshold(model.threshold if threshold is None else threshold),
         "expected_dice": model.expected_dice and asdict(model.expected_dice),
         "mirrors": model.mirrors,
+        "members": len(members_of(model)),
         "dermseg": dermseg.__version__,
         "notes": dict(notes or {}),
     }
@@ -112,20 +114,20 @@ def load_model(path: Path | str) -> SegmentationModel:
         expected_dice = None if expected is None else ExpectedDice(**expected)
         mirrors = description.get("mirrors", False)
         check_flag("mirrors", mirrors)
-        arguments = _arguments(given, len(tensors))
+        members = _members(description.get("members", 1), len(tensors))
+        arguments = _arguments(given, len(tensors) // members)
         with torch.device("meta"):  # shapes without memory, which a damaged description could exhaust
-            wanted = create_model(name, **arguments).state_dict()
+            wanted = _create(name, arguments, members).state_dict()
     except Exception as error:  # constructors do not foresee every value that a file may hold
         raise CheckpointError(
             f"{path}: this dermseg ({dermseg.__version__}) cannot rebuild it: {error}"
         ) from error
     _check_shapes(wanted, tensors, path)
-    model = create_model(name, **arguments)
+    model = _create(name, arguments, members)
     model.load_state_dict(tensors)
-    model.preprocessing = preprocessing
-    model.threshold = threshold
+    for network in {model, *members_of(model)}:
+        network.preprocessing, network.threshold, network.mirrors = preprocessing, threshold, mirrors
     model.expected_dice = expected_dice
-    model.mirrors = mirrors
     return model.eval()
 
 
@@ -197,6 +199,18 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(description, dict):
         raise CheckpointError(f"{path}: its description is no JSON object; save the model again")
     return description, tensors
+
+
+def _create(name: str, arguments: Mapping[str, Any], members: int) -> SegmentationModel:
+    networks = [create_model(name, **arguments) for _ in range(members)]
+    return Ensemble(networks) if members > 1 else networks[0]
+
+
+def _members(given: object, tensors: int) -> int:
+    """Number of networks in a file of so many tensors."""
+    if type(given) is not int or not 1 <= given <= tensors:
+        raise ConfigError(f"members must be a whole number from 1 to that of the tensors, got {given!r}")
+    return given
 
 
 def _arguments(given: object, tensors: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class TrainArguments:
 
     weights: str | None = None
     """Start from these weights instead of new ones: a .safetensors file, or the name of weights that ship
-    (default). The network is the file's, which `model` must name."""
+    (default). The network is the file's, which `model` must name; of an ensemble, its first member."""
 
     recipe: Literal["common", "own"] = "common"
     """With 'own', `dermseg train` starts from the options that the network's authors trained with, not from

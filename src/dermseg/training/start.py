@@ -10,6 +10,7 @@ from dermseg.data.splits import Split
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.leakage import Learned, leaks_by_name, leaks_by_picture, read_learned
 from dermseg.models.base import SegmentationModel
+from dermseg.models.ensemble import members_of
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, read_notes
 from dermseg.training.arguments import TrainArguments
@@ -25,7 +26,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
     """Create the network of a run, with new weights or those that it starts from.
 
     What was chosen for the weights after their training (threshold, expected Dice, mirror images) does not
-    hold for those that the run will make, and is left behind.
+    hold for those that the run will make, and is left behind. Of an ensemble, the first member goes on.
 
     Raises:
         ConfigError: The arguments do not fit the network, or ask for another than the weights are of.
@@ -36,7 +37,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
             return create_model(arguments.model, **arguments.model_arguments)
         except TypeError as error:
             raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
-    network = load_model(arguments.weights)
+    network = members_of(load_model(arguments.weights))[0]
     if network.name != arguments.model:
         raise ConfigError(
             f"weights: {arguments.weights} is of {network.name}, but model is {arguments.model}; "
