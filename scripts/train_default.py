@@ -49,7 +49,7 @@ from dermseg.data.splits import Split, load_split, save_split
 from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
-from dermseg.files import read_json, write_json, write_text
+from dermseg.files import read_json, sha256_of, write_json, write_text
 from dermseg.models.join import join
 from dermseg.models.weights import load_model
 from dermseg.training.arguments import TrainArguments
@@ -130,13 +130,17 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
             if not train(part, Console()).complete:
                 raise SystemExit(f"{part.out}: the time budget is spent; the same command goes on")
     folders = [plan.work / member(name, seed) for seed in seeds]
-    out = plan.work / name
-    out.mkdir(exist_ok=True)
-    shutil.copyfile(folders[0] / "split.json", out / "split.json")
+    made = plan.work / f"{name}.safetensors"
     if len(folders) > 1:
-        join([folder / "model.safetensors" for folder in folders], out / "model.safetensors")
+        join([folder / "model.safetensors" for folder in folders], made)
     else:
-        shutil.copyfile(folders[0] / "model.safetensors", out / "model.safetensors")
+        shutil.copyfile(folders[0] / "model.safetensors", made)
+    out = plan.work / name
+    if not (out / "model.safetensors").exists() or sha256_of(out / "model.safetensors") != sha256_of(made):
+        shutil.rmtree(out, ignore_errors=True)  # a fit and scores there are of another network
+        out.mkdir()
+    shutil.copyfile(folders[0] / "split.json", out / "split.json")
+    made.replace(out / "model.safetensors")
 
 
 def member(name: str, seed: int) -> str:

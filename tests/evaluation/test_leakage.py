@@ -175,15 +175,52 @@ def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
         evaluate(data, weights=weights, out=tmp_path / "out")
 
 
+def ensemble_notes(*trained):
+    """Notes of an ensemble whose members learned from these images; None of one that does not say."""
+    return {
+        "members": [
+            {} if names is None else {"split": {"train": names, "validation": []}} for names in trained
+        ]
+    }
+
+
 def test_what_any_member_of_an_ensemble_learned_from_is_known(data, tmp_path, monkeypatch):
-    notes = [{"split": {"train": [f"ISIC_000000{number}"], "validation": []}} for number in (7, 2)]
-    ensemble = {**notes[0], "members": [notes[1], {"seconds": 3}]}
-    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=ensemble)
+    notes = ensemble_notes(["ISIC_0000007"], ["ISIC_0000002"])
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
     assert read_learned(weights).names("test") == ("ISIC_0000007", "ISIC_0000002")
     with pytest.raises(DataError, match="ISIC_0000002"):
         evaluate(data, weights=weights, out=tmp_path / "out")
-    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes[0] | {"members": 2})
-    with pytest.raises(CheckpointError, match="note of the members"):
+
+
+def test_of_an_ensemble_with_a_silent_member_the_others_are_checked(data, tmp_path, monkeypatch, capsys):
+    notes = ensemble_notes(None, ["ISIC_0000002"])
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    with pytest.raises(DataError, match="ISIC_0000002"):
+        evaluate(data, weights=weights, out=tmp_path / "out")
+    notes = ensemble_notes(["ISIC_0000007"], None)
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    evaluate(data, weights=weights, out=tmp_path / "out")
+    assert summary(tmp_path / "out")["trained_on_these"] is None
+    assert "do not say which images" in capsys.readouterr().out
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=ensemble_notes(None, None))
+    assert read_learned(weights) is None
+
+
+def test_the_split_is_known_only_if_all_members_have_it(tmp_path, monkeypatch):
+    notes = ensemble_notes(["a"], ["b"])
+    for member, checksum in zip(notes["members"], "xx", strict=True):
+        member["split"]["checksum"] = checksum
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    assert read_learned(weights).split == "x"
+    notes["members"][1]["split"]["checksum"] = "y"
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    assert read_learned(weights).split is None
+
+
+@pytest.mark.parametrize("members", [2, [], ["x"]])
+def test_a_damaged_note_of_members_is_named(tmp_path, monkeypatch, members):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes={"members": members})
+    with pytest.raises(CheckpointError, match=r"m\.safetensors: damaged: its note of the members"):
         read_learned(weights)
 
 

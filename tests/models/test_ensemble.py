@@ -25,6 +25,15 @@ def test_the_logits_are_the_mean_of_the_members_at_any_size():
         torch.testing.assert_close(ensemble(images), (first(images) + second(images)) / 2)
 
 
+def test_members_pad_in_their_own_way():
+    torch.manual_seed(0)
+    networks = [create_model("fa_net", width=8).eval() for _ in range(2)]
+    images = torch.randn(1, 3, 33, 47)
+    with torch.no_grad():
+        mean = (networks[0](images) + networks[1](images)) / 2
+        torch.testing.assert_close(Ensemble(networks).eval()(images), mean)
+
+
 def test_it_says_of_itself_what_its_members_say():
     first, second = network(0), network(1)
     first.threshold, second.threshold = 0.4, 0.5

@@ -5,6 +5,7 @@ import torch
 
 from dermseg.cli import main
 from dermseg.errors import CheckpointError, ConfigError
+from dermseg.evaluation.leakage import read_learned
 from dermseg.models.base import Preprocessing
 from dermseg.models.join import join
 from dermseg.models.registry import create_model
@@ -42,20 +43,16 @@ def test_the_file_holds_the_mean_network(files, tmp_path):
     assert (joined.threshold, joined.preprocessing.size) == (pytest.approx(0.4), 64)
 
 
-def test_it_is_joined_again_member_by_member(files, tmp_path):
-    paths = files({}, {}, {})
-    join(paths[:2], tmp_path / "two.safetensors")
-    again = join([tmp_path / "two.safetensors", paths[2]], tmp_path / "three.safetensors")
-    assert len(again.members) == len(load_model(tmp_path / "three.safetensors").members) == 3
-
-
-def test_the_notes_of_all_are_kept_and_what_they_share_only_once(files, tmp_path):
-    out = tmp_path / "out.safetensors"
-    join(files({"split": SPLIT, "seconds": 1}, {"split": SPLIT, "seconds": 2}), out)
-    assert read_notes(out) == {"split": SPLIT, "seconds": 1, "members": [{"seconds": 2}]}
-    other = SPLIT | {"train": ["a", "d"]}
-    join(files({"split": SPLIT}, {"split": other}), out)
-    assert read_notes(out) == {"split": SPLIT, "members": [{"split": other}]}
+def test_joined_again_every_member_counts_and_keeps_its_notes(files, tmp_path):
+    notes = [{"split": SPLIT | {"train": [name]}} for name in "abc"]
+    notes[2]["earlier"] = {"split": SPLIT | {"train": ["before"]}}
+    paths = files(*notes)
+    two, three = tmp_path / "two.safetensors", tmp_path / "three.safetensors"
+    join(paths[:2], two)
+    again = join([two, paths[2]], three)
+    assert len(again.members) == len(load_model(three).members) == 3
+    assert read_notes(three) == {"members": notes}
+    assert set(read_learned(three).names("train")) == {"a", "b", "c", "before"}
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing(files, tmp_path):

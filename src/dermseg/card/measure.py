@@ -14,7 +14,7 @@ from dermseg.card.scores import by_label, by_size, read_rows, summarise
 from dermseg.files import read_json, sha256_of
 from dermseg.inference.predictor import Predictor
 from dermseg.models.ensemble import members_of
-from dermseg.models.weights import load_model, read_notes
+from dermseg.models.weights import load_model, notes_of_members, read_notes
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]
 """By what they say, such as "diagnosis": the label of every image, by its identifier."""
@@ -58,8 +58,8 @@ def card_facts(
         labels: For some of these titles, labels of every image, by what they say, such as its diagnosis.
     """
     model = load_model(weights)
-    notes = read_notes(weights)
-    members = [notes, *notes.get("members", [])]
+    members = notes_of_members(weights)
+    notes = members[0]
     split = notes["split"]
     return {
         "version": VERSION,
@@ -86,7 +86,7 @@ def card_facts(
             "seconds": sum(part["seconds"] for member in members for part in _parts(member)),
             "seeds": [member["arguments"]["seed"] for member in members],
         },
-        "calibration": notes["calibration"],
+        "calibration": read_notes(weights)["calibration"],
         "scores": [_scores(title, folder, labels.get(title, {})) for title, folder in evaluations.items()],
         "effects": dict(measured),
         "latency": list(latency),

@@ -279,7 +279,7 @@ def _limits() -> Section:
             "several lesions in one image, nails, mucosa and scalp were not measured.",
             "The true borders were drawn by people, who differ: pairs of annotators of ISIC images reach a "
             "mean Dice of 0.78, median 0.86 (IMA++, arXiv 2512.21472).",
-            "One seed, one run. What was tried, and what is owed: docs/default-weights.md.",
+            "What was tried, and what is owed: docs/default-weights.md.",
             "No gallery of failures: no patient's image is in this repository. `dermseg evaluate` draws one "
             "of your data.",
         ),

@@ -83,8 +83,9 @@ def check_leaks(
         leaks += leaks_by_picture(learned, _fingerprints(others, learned.note, progress), part)
     if not (allow_leak or known_split):
         refuse_leaks(leaks, len(pairs))
+    found = sorted({leak.identifier for leak in leaks})
     return {
-        "trained_on_these": sorted({leak.identifier for leak in leaks}),
+        "trained_on_these": found if found or learned.complete else None,
         "leaks": leak_stamp(leaks),
         "leak_check": compared,
     }

@@ -1,19 +1,16 @@
 """Refusing to score a network on images it has learned from: by name, by picture, by lesion or patient."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-
-from safetensors import safe_open
 
 from dermseg.data.duplicates import Fingerprint, References, near_duplicates_between
 from dermseg.data.duplicates.note import Note, read_note
 from dermseg.data.groups import Group
 from dermseg.data.pairs import listing
 from dermseg.errors import CheckpointError, ConfigError, DataError
-from dermseg.models.weights import HEADER
+from dermseg.models.weights import notes_of_members
 
 SHAPING = ("train", "validation")
 """Sides of a split that shape a network: by gradients, and by choosing the epoch."""
@@ -31,9 +28,11 @@ class Learned:
     note: Note = field(default_factory=Note)
     """Their fingerprints, and what of the images these show."""
     split: str | None = None
-    """Checksum of the split it was trained on, if the weights say so."""
+    """Checksum of the split it was trained on, if the weights say so; of an ensemble, if members share it."""
     others: "tuple[Learned, ...]" = ()
     """Images that shaped the weights which training started from, and the other members of an ensemble."""
+    complete: bool = True
+    """Whether every member of an ensemble says what it learned from."""
 
     def names(self, part: str) -> tuple[str, ...]:
         """Identifiers that may not be among the images of a side that is scored.
@@ -85,8 +84,17 @@ def read_learned(weights: Path) -> Learned | None:
     Raises:
         CheckpointError: The note is damaged.
     """
-    with safe_open(weights, framework="pt") as file:
-        return _learned(json.loads(file.metadata()[HEADER]).get("notes"), weights)
+    said = [_learned(notes, weights) for notes in notes_of_members(weights)]
+    found = [learned for learned in said if learned is not None]
+    if not found:
+        return None
+    first, *rest = found
+    return replace(
+        first,
+        others=(*first.others, *rest),
+        split=first.split if {member.split for member in found} == {first.split} else None,
+        complete=len(found) == len(said),
+    )
 
 
 def _learned(notes: object, weights: Path) -> Learned | None:
@@ -100,11 +108,8 @@ def _learned(notes: object, weights: Path) -> Learned | None:
             raise _damaged(weights, f"its note of the {side} images is no list of names")
         sides[side] = tuple(names)
     note, checksum = notes.get("fingerprints"), split.get("checksum")
-    members = notes.get("members", [])
-    if not isinstance(members, list):
-        raise _damaged(weights, "its note of the members of an ensemble is no list")
-    found = (_learned(other, weights) for other in (notes.get("earlier"), *members))
-    others = tuple(other for other in found if other is not None)
+    earlier = _learned(notes.get("earlier"), weights)
+    others = () if earlier is None else (earlier,)
     if not isinstance(note, dict):
         return Learned(sides, split=checksum, others=others)
     try:

@@ -59,9 +59,23 @@ class Ensemble(SegmentationModel):
         """The networks."""
         return cast("list[SegmentationModel]", list(self._members))
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Segment standardised images; every member brings them to its stride in its own way.
+
+        Args:
+            images: Float tensor (B, 3, H, W), standardised as `preprocessing` says.
+
+        Returns:
+            The mean of the members' logits (B, 1, H, W).
+
+        Raises:
+            ConfigError: As of a member.
+        """
+        return torch.stack([member(images) for member in self.members]).mean(dim=0)
+
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of `stride`, to the mean logits (B, 1, H, W)."""
-        return torch.stack([member.forward_padded(images) for member in self.members]).mean(dim=0)
+        return self.forward(images)
 
 
 def members_of(model: SegmentationModel) -> list[SegmentationModel]:

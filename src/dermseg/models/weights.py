@@ -143,6 +143,19 @@ def read_notes(path: Path | str) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
+def notes_of_members(path: Path | str) -> list[dict[str, Any]]:
+    """Return the notes of every network of an ensemble, or those of the one network.
+
+    Raises:
+        CheckpointError: If the file is absent, damaged or not one of ours.
+    """
+    notes = read_notes(path)
+    members = notes.get("members", [notes])
+    if not (isinstance(members, list) and members and all(isinstance(member, dict) for member in members)):
+        raise CheckpointError(f"{path}: damaged: its note of the members of an ensemble is no list of notes")
+    return members
+
+
 def _halved(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         return tensor

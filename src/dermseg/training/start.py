@@ -12,7 +12,7 @@ from dermseg.evaluation.leakage import Learned, leaks_by_name, leaks_by_picture,
 from dermseg.models.base import SegmentationModel
 from dermseg.models.ensemble import members_of
 from dermseg.models.registry import create_model
-from dermseg.models.weights import load_model, read_notes
+from dermseg.models.weights import load_model, notes_of_members
 from dermseg.training.arguments import TrainArguments
 from dermseg.weights import weight_file
 
@@ -80,7 +80,7 @@ def earlier_training(
         return {}
     if not allow_leak:
         _refuse_known_images(learned, weights, split, fingerprints)
-    notes = read_notes(weights)
+    notes = notes_of_members(weights)[0]
     known = set(learned.names("test")) <= {*split.train, *split.validation}
     return {key: notes[key] for key in (*_TRAINING, *(() if known else _IMAGES)) if key in notes}
 
