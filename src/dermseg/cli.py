@@ -35,6 +35,7 @@ from dermseg.data.command_line import (
 from dermseg.data.layouts import Layout
 from dermseg.errors import DermsegError
 from dermseg.export.command import export
+from dermseg.words import underscored
 
 
 def demo(out: Path = Path("dermseg-demo"), seed: int = 0, train: bool = False) -> int:
@@ -197,13 +198,7 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
             parser.add_argument(f"--{key}", action=ActionYesNo(no_prefix="no_"), default=None, **options)
             by_hand.add(key)
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=by_hand)
-    return function(**parser.parse_args([_underscored(word) for word in words]).as_dict())
-
-
-def _underscored(word: str) -> str:
-    """Read --allow-leak as --allow_leak."""
-    option, equals, value = word.partition("=")
-    return f"--{option[2:].replace('-', '_')}{equals}{value}" if word.startswith("--") else word
+    return function(**parser.parse_args([underscored(word) for word in words]).as_dict())
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {

@@ -53,6 +53,18 @@ def run_with(monkeypatch, code, jobs, workers=2, **named):
     return seen.outcomes
 
 
+def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch, tmp_path):
+    engine, seen = local.Processes(1), Seen()
+
+    def command(_):
+        engine._stop()  # another thread's, between the question whether to start and the start
+        return [sys.executable, "-c", "import time; time.sleep(30)"]
+
+    monkeypatch.setattr(local, "worker_command", command)
+    engine.run([job(tmp_path)], seen)
+    assert [outcome.ending for outcome in seen.outcomes] == ["paused"]
+
+
 @pytest.mark.parametrize(("status", "ending"), ENDINGS.items())
 def test_the_exit_status_of_a_process_says_how_its_cell_ended(monkeypatch, tmp_path, status, ending):
     [outcome] = run_with(monkeypatch, f"raise SystemExit({status})", [job(tmp_path)])

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from dermseg.benchmark.systems import read_systems
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
 from dermseg.training.configuration import read_yaml
+from dermseg.words import one_line, underscored
 
 FLAGS = {
     "allow_leak": "Let near-duplicates stand on two sides of a fold; the results say so.",
@@ -123,9 +123,9 @@ def parse(words: Sequence[str]) -> Request:
     """
     parser = build_parser()
     try:
-        given = parser.parse_args([_underscored(word) for word in words], defaults=False).as_dict()
+        given = parser.parse_args([underscored(word) for word in words], defaults=False).as_dict()
     except argparse.ArgumentError as error:
-        raise ConfigError(f"{_one_line(error)}. See dermseg benchmark run --help") from error
+        raise ConfigError(f"{one_line(error)}. See dermseg benchmark run --help") from error
     values: dict[str, Any] = {}
     for path in given.pop("config", None) or []:
         values = _over(values, _read_layer(parser, Path(path)))
@@ -172,7 +172,7 @@ def _read_layer(parser: ArgumentParser, path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = parser.parse_object(layer, defaults=False).as_dict()
     except argparse.ArgumentError as error:
-        raise ConfigError(f"configuration {path}: {_one_line(error)}") from error
+        raise ConfigError(f"configuration {path}: {one_line(error)}") from error
     if models is None:
         return values
     if not isinstance(models, list):
@@ -187,12 +187,3 @@ def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
         if key in merged:
             merged[key] = {**(lower.get(key) or {}), **(upper.get(key) or {})}
     return merged
-
-
-def _underscored(word: str) -> str:
-    """Read --time-budget as --time_budget."""
-    return re.sub(r"^--[^=]+", lambda option: "--" + option[0][2:].replace("-", "_"), word)
-
-
-def _one_line(error: argparse.ArgumentError) -> str:
-    return " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")

@@ -183,9 +183,9 @@ def calibrations(analysis: Analysis) -> dict[str, Calibration]:
     return found
 
 
-def draw_estimate(axes: Axes, mean: Estimate, height: float, colour: str = COLOUR) -> None:
+def draw_estimate(axes: Axes, mean: Estimate, height: float) -> None:
     """Draw a mean as a point and its interval as a line, lying."""
-    axes.errorbar(mean.value, height, xerr=_errors(mean), color=colour, **_POINT)
+    axes.errorbar(mean.value, height, xerr=_errors(mean), color=COLOUR, **_POINT)
 
 
 def human_band(axes: Axes, metric: str, *, vertical: bool) -> None:

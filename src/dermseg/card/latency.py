@@ -14,6 +14,8 @@ from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.models.base import SegmentationModel
 
 REPETITIONS = 20
+SIZE = 256
+"""Side of the image, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +31,21 @@ class Latency:
     """Least, which other programs on the machine disturb least."""
 
 
-def measure_latency(model: SegmentationModel, size: int = 256, threads: int = 2) -> list[Latency]:
+def measure_latency(model: SegmentationModel, threads: int = 2) -> list[Latency]:
     """Measure PyTorch, and ONNX Runtime where it is installed, on one image of random values.
 
     Args:
         model: On the CPU, in evaluation mode. Where it averages mirror images by default, that is measured,
             too.
-        size: Side of the image in pixels.
         threads: Of either runtime. PyTorch's are set for this process.
     """
     torch.set_num_threads(threads)
-    images = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        found = [Latency("PyTorch", size, threads, *_times(lambda: model(images)))]
+        found = [Latency("PyTorch", SIZE, threads, *_times(lambda: model(images)))]
         if model.mirrors:
             times = _times(lambda: mean_of_mirrors(model, images))
-            found.append(Latency("PyTorch, mean over mirror images", size, threads, *times))
+            found.append(Latency("PyTorch, mean over mirror images", SIZE, threads, *times))
     try:
         import onnxruntime as ort
     except ImportError:
@@ -58,7 +59,7 @@ def measure_latency(model: SegmentationModel, size: int = 256, threads: int = 2)
         options.intra_op_num_threads = threads
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         feed: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = {INPUT: images.numpy()}
-        found.append(Latency("ONNX Runtime", size, threads, *_times(lambda: session.run(None, feed))))
+        found.append(Latency("ONNX Runtime", SIZE, threads, *_times(lambda: session.run(None, feed))))
     return found
 
 

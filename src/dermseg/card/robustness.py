@@ -33,7 +33,7 @@ class Effect:
 
 
 def measure_effects(
-    cases: Sequence[tuple[Predictor, Pair]], changes: Mapping[str, Graded], seed: int = 0
+    cases: Sequence[tuple[Predictor, Pair]], changes: Mapping[str, Graded]
 ) -> tuple[float, list[Effect]]:
     """Measure the per-image Dice of images as they are, and under every level of every change.
 
@@ -42,7 +42,6 @@ def measure_effects(
     Args:
         cases: Readable images with masks, each with the network that predicts it.
         changes: By name.
-        seed: Of the random changes.
 
     Returns:
         Mean per-image Dice of the unchanged images, and the effects in the order of the changes.
@@ -56,7 +55,7 @@ def measure_effects(
         mask = resize_mask(read_mask(pair.mask), SIDE)
         before.append(_dice(predictor, image, mask))
         for place, (name, level) in enumerate(after):
-            generator = np.random.default_rng([seed, number, place])
+            generator = np.random.default_rng([0, number, place])
             picture, area = changes[name].change(image, mask, level, generator)
             after[name, level].append(_dice(predictor, picture, area) if area.any() else np.nan)
     effects = [

@@ -1,8 +1,9 @@
 """Binary cross-entropy plus Dice (Eqs 17-18), on logits."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dermseg.losses.checks import comparable
 
 
 class BCEDiceLoss(nn.Module):
@@ -46,11 +47,7 @@ class BCEDiceLoss(nn.Module):
         Raises:
             ValueError: The shapes differ.
         """
-        if logits.shape != target.shape:
-            raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ in shape")
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
-        target = target.to(logits.dtype)
+        logits, target = comparable(logits, target)
         return self.bce_weight * self._bce(logits, target) + self.dice_weight * self._dice(logits, target)
 
     @staticmethod

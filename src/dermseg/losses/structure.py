@@ -3,9 +3,10 @@
 Fan et al., "PraNet: Parallel Reverse Attention Network for Polyp Segmentation", arXiv 2006.11392.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dermseg.losses.checks import comparable
 
 WINDOW = 31
 """Side in pixels of the neighbourhood that a pixel is compared with."""
@@ -37,11 +38,7 @@ class StructureLoss(nn.Module):
         Raises:
             ValueError: The shapes differ.
         """
-        if logits.shape != target.shape:
-            raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)} differ in shape")
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
-        target = target.to(logits.dtype)
+        logits, target = comparable(logits, target)
         weight = border_weight(target)
         probability = logits.sigmoid()
         overlap = (weight * probability * target).flatten(1).sum(1)

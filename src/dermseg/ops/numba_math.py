@@ -25,10 +25,10 @@ Value: TypeAlias = Any
 Scalar = Callable[[Value], Value]
 _intrinsic: Value = intrinsic
 
-# Products may fuse with sums, and sums may be reordered so that reductions vectorise. NaN and infinity keep
-# their meaning.
 CACHE_LINE = 64  # bytes
 
+# Products may fuse with sums, and sums may be reordered so that reductions vectorise. NaN and infinity keep
+# their meaning.
 FAST = frozenset({"contract", "reassoc", "nsz"})
 
 

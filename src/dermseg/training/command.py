@@ -1,7 +1,6 @@
 """The words of `dermseg train` become `TrainArguments`: flags over YAML files over a preset over a recipe."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import overlay, presets, read_preset, read_recipe, read_yaml
+from dermseg.words import one_line, underscored
 
 
 def parse(words: Sequence[str]) -> TrainArguments:
@@ -75,19 +75,12 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-_OPTION = re.compile(r"^--[^=]+")
-
-
-def _underscored(option: re.Match[str]) -> str:
-    return "--" + option[0][2:].replace("-", "_")
-
-
 def _parse_words(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     try:
         # Both --batch_size and --batch-size are understood.
-        given = parser.parse_args([_OPTION.sub(_underscored, word) for word in words], defaults=False)
+        given = parser.parse_args([underscored(word) for word in words], defaults=False)
     except argparse.ArgumentError as error:
-        raise ConfigError(f"{_one_line(error)}. See dermseg train --help") from error
+        raise ConfigError(f"{one_line(error)}. See dermseg train --help") from error
     return _plain(given)
 
 
@@ -98,7 +91,7 @@ def _checked(parser: ArgumentParser, layer: dict[str, Any], source: str) -> dict
     try:
         return _plain(parser.parse_object(layer, defaults=False))
     except argparse.ArgumentError as error:
-        raise ConfigError(f"{source}: {_one_line(error)}") from error
+        raise ConfigError(f"{source}: {one_line(error)}") from error
 
 
 def _plain(given: Namespace) -> dict[str, Any]:
@@ -107,10 +100,6 @@ def _plain(given: Namespace) -> dict[str, Any]:
         if values.get(key) is not None:
             values[key] = Path(values[key])
     return values
-
-
-def _one_line(error: argparse.ArgumentError) -> str:
-    return " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
 
 
 def _run_configuration(folder: Path) -> dict[str, Any]:

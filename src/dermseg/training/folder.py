@@ -50,10 +50,12 @@ def open_run(arguments: TrainArguments) -> Iterator[RunFolder]:
     try:
         yield _standing(path, arguments)
     finally:
+        # That of a run which has begun stays: were it removed, two processes could hold locks of one name.
+        if not (path / "config.yaml").exists():
+            with suppress(OSError):
+                (path / ".lock").unlink(missing_ok=True)
+                path.rmdir()
         lock.release()
-        with suppress(OSError):
-            (path / ".lock").unlink(missing_ok=True)
-            path.rmdir()
 
 
 def begin_run(run: RunFolder, arguments: TrainArguments, split: Split) -> None:

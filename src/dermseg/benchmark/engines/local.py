@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from dermseg.benchmark.cell import Job, Outcome, note_crash, run_cell
 from dermseg.benchmark.engines.engine import TICK, Monitor
@@ -46,6 +47,8 @@ class Processes:
             names = visible or [str(number) for number in range(gpus)]
             self._slots.put({"CUDA_VISIBLE_DEVICES": names[slot % len(names)]} if gpus > 1 else {})
         self._stopping = False
+        self._changing = Lock()
+        """Held while a process is added, and while all are told to stop: none is missed, or told twice."""
 
     def run(self, jobs: Sequence[Job], monitor: Monitor) -> None:
         """See `Engine.run`."""
@@ -85,7 +88,11 @@ class Processes:
                 env={**os.environ, **slot},
                 start_new_session=True,
             )
-        self._running.add(process)
+        with self._changing:
+            self._running.add(process)
+            too_late = self._stopping
+        if too_late:
+            _interrupt(process)
         try:
             status = process.wait()
         finally:
@@ -102,10 +109,16 @@ class Processes:
 
     def _stop(self) -> None:
         """Have every process end its cell in order, as Ctrl-C does."""
-        self._stopping = True
-        for process in tuple(self._running):
-            with suppress(OSError, ValueError):
-                process.send_signal(signal.SIGINT)
+        with self._changing:
+            self._stopping = True
+            running = tuple(self._running)
+        for process in running:
+            _interrupt(process)
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError, ValueError):
+        process.send_signal(signal.SIGINT)
 
 
 def worker_command(job: Job) -> list[str]:

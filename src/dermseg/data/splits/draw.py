@@ -21,7 +21,6 @@ def hold_out(
     seed: int = 0,
     groups: Iterable[Sequence[str]] = (),
     strata: Mapping[str, str] | None = None,
-    name: str = "hold-out",
 ) -> Split:
     """Draw one split.
 
@@ -36,7 +35,6 @@ def hold_out(
         groups: Sets of identifiers that must stay on one side, such as near-duplicates.
         strata: Kind of each image; every side gets its share of every kind. A group is of the kind of its
             first identifier.
-        name: Name of the split.
 
     Raises:
         ConfigError: The sides do not leave an image to train on.
@@ -54,7 +52,7 @@ def hold_out(
     origin: dict[str, Any] = {"method": "hold_out", "seed": seed, "validation": validation, "test": test}
     origin |= _kinds(strata)
     train = [identifier for unit in units for identifier in unit]
-    return _split(name, train, taken["validation"], taken["test"], origin)
+    return _split("hold-out", train, taken["validation"], taken["test"], origin)
 
 
 def k_fold(
