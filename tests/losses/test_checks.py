@@ -8,7 +8,8 @@ from dermseg.losses.checks import comparable
 
 @pytest.mark.parametrize("given", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_half_precision_is_computed_in_float32_and_the_target_follows(given):
-    logits, target = comparable(torch.zeros(1, 1, 2, 2, dtype=given), torch.ones(1, 1, 2, 2, dtype=torch.uint8))
+    mask = torch.ones(1, 1, 2, 2, dtype=torch.uint8)
+    logits, target = comparable(torch.zeros(1, 1, 2, 2, dtype=given), mask)
     assert logits.dtype == target.dtype == (torch.float64 if given == torch.float64 else torch.float32)
 
 
