@@ -70,7 +70,7 @@ def evaluate(
 
     Args:
         data: Folder of a data set with masks.
-        weights: A `model.safetensors` of `dermseg train`, or weights that ship; predicts, then scores.
+        weights: A `model.safetensors` of `dermseg train`, or default or tiny; predicts, then scores.
         predictions: Instead of weights: a folder of predicted masks, matched by identifier.
         layout: How the data folder is laid out.
         masks: Folder of the masks, where they are not beside the images.
@@ -113,7 +113,7 @@ def predict(
 
     Args:
         paths: Image files, folders (searched with their sub-folders) or glob patterns.
-        weights: A `model.safetensors` written by `dermseg train`, or the name of weights that ship.
+        weights: A `model.safetensors` written by `dermseg train`, or weights that ship: default or tiny.
         out: Folder for the results. Results of an earlier run for the same images are replaced.
         threshold: Probability from which a pixel belongs to the lesion; by default the network's own.
         device: cpu, cuda, mps or auto.
@@ -137,7 +137,7 @@ def join(weights: list[str], out: Path = Path("ensemble.safetensors")) -> int:
     """Join trained networks of one form, of other seeds or folds, to one file: their mean, which is better.
 
     Args:
-        weights: Two or more `model.safetensors` written by `dermseg train`.
+        weights: Two or more `model.safetensors` written by `dermseg train`, or weights that ship.
         out: The file to write; every command takes it as it takes that of one network.
     """
     from dermseg.models.join import join as run
@@ -147,12 +147,13 @@ def join(weights: list[str], out: Path = Path("ensemble.safetensors")) -> int:
     return 0
 
 
-def models(patterns: list[str]) -> int:
+def models(patterns: list[str] | None = None) -> int:
     """List the networks that `dermseg train --model NAME` accepts, or tell all about one of them.
 
     Args:
         patterns: One name for its stages and costs; wildcards such as '*vm*' or several names for a table.
     """
+    patterns = patterns or []
     if len(patterns) == 1 and not set(patterns[0]) & set("*?["):
         from dermseg.models.summary import print_summary
 
@@ -180,16 +181,20 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
     """Call a typed function with command-line words; parameters without a default have no flag."""
     from jsonargparse import ActionYesNo, ArgumentParser
 
+    from dermseg.help_format import PlainHelp
+
     documentation = inspect.getdoc(function) or ""
-    parser = ArgumentParser(prog=f"dermseg {name}", description=documentation.split("\n\n")[0])
+    summary = documentation.split("\n\n")[0]
+    parser = ArgumentParser(prog=f"dermseg {name}", description=summary, formatter_class=PlainHelp)
     # jsonargparse reads a list as one bracketed word and a flag with a value: in a shell, a list is any
     # number of words and a flag stands alone.
     by_hand: set[str | int] = set()
     for key, parameter in inspect.signature(function).parameters.items():
         explanation = re.search(rf"^ *{key}: (.*)$", documentation, re.MULTILINE)
         options: dict[str, Any] = {"help": explanation[1] if explanation else None}
-        if parameter.annotation == list[str]:
-            parser.add_argument(key, nargs="*", type=str, default=[], **options)
+        if parameter.annotation in (list[str], list[str] | None):
+            words_needed = "+" if parameter.default is parameter.empty else "*"
+            parser.add_argument(key, nargs=words_needed, type=str, **options)
             by_hand.add(key)
         elif parameter.annotation is bool:
             parser.add_argument(f"--{key}", action="store_true", **options)

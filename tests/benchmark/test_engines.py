@@ -162,7 +162,7 @@ def test_processes_give_the_results_of_one_process(grid, unbroken, tmp_path):
 
 @pytest.mark.slow
 def test_ray_gives_the_results_of_one_process(grid, unbroken, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'dermseg[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
     found = run_benchmark(grid(tmp_path / "results", engine="ray", workers=2), Console(quiet=True))
     assert len(found.having("done")) == 4
     assert contents(tmp_path / "results") == contents(unbroken)
@@ -170,7 +170,7 @@ def test_ray_gives_the_results_of_one_process(grid, unbroken, tmp_path):
 
 @pytest.mark.slow
 def test_a_ray_worker_that_is_killed_goes_on_to_the_same_results(grid, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'dermseg[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
     # Long enough that a kill hits the training.
     fields = {"models": MODELS[1:], "settings": {"epochs": 12}}
     run_benchmark(grid(tmp_path / "unbroken", **fields), Console(quiet=True))
@@ -198,7 +198,7 @@ def test_a_ray_worker_that_is_killed_goes_on_to_the_same_results(grid, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["local", "debug"])
 def test_slurm_jobs_give_the_results_of_one_process(grid, unbroken, tmp_path, cluster):
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'dermseg[slurm]'")
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install submitit")
     options = {"cluster": cluster, "timeout_min": 30}
     request = grid(tmp_path / "results", engine="slurm", workers=2, engine_options=options)
     found = run_benchmark(request, Console(quiet=True))

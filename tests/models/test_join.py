@@ -68,6 +68,14 @@ def test_one_file_is_not_enough(files, tmp_path):
         join(files({}), tmp_path / "out.safetensors")
 
 
+def test_a_file_that_is_given_twice_is_refused(files, tmp_path):
+    one, two = files({}, {})
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(one.read_bytes())
+    with pytest.raises(ConfigError, match=r"copy\.safetensors holds what .*0\.safetensors holds"):
+        join([one, two, copy], tmp_path / "out.safetensors")
+
+
 def test_the_command_says_what_it_made(files, tmp_path, capsys):
     out = tmp_path / "both.safetensors"
     assert main(["join", *map(str, files({}, {})), "--out", str(out)]) == 0

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from dermseg.benchmark.systems import read_systems
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
+from dermseg.help_format import PlainHelp
 from dermseg.training.configuration import read_yaml
 from dermseg.words import one_line, underscored
 
@@ -143,6 +144,7 @@ def build_parser() -> ArgumentParser:
         prog="dermseg benchmark run",
         description="Train and test every system on every fold. Flags win over --config.",
         exit_on_error=False,
+        formatter_class=PlainHelp,
     )
     parser.add_argument(
         "--config", action="append", metavar="YAML", help="File of these options; repeatable."

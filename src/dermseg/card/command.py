@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def card(names: list[str], out: Path | None = None) -> int:
+def card(names: list[str] | None = None, out: Path | None = None) -> int:
     """Show the model card of weights that ship: what they learned from, scores, robustness, limits.
 
     Args:

@@ -19,7 +19,7 @@ MIN_CONTRAST = 64
 """Smallest distance, in grey levels, between the darkest and the lightest of a mask of many levels."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Read an image as 8-bit RGB, turned upright by its EXIF orientation.
 
     Palettes and CMYK are converted, transparency is dropped (the colours below it are kept), grey is
@@ -35,6 +35,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is missing, unreadable, truncated, too large or of an unknown colour space.
     """
+    path = Path(path)
     with opened(path) as image:
         return np.asarray(_colours(image, path))
 

@@ -17,7 +17,7 @@ def export(
     """Write a network as one ONNX file of standard operators, and compare ONNX Runtime with PyTorch.
 
     Args:
-        weights: A `model.safetensors` written by `dermseg train`.
+        weights: A `model.safetensors` written by `dermseg train`, or weights that ship: default or tiny.
         out: The file to write; it takes images standardised as its metadata says, of any size where the
             network's form allows that.
         opset: Version of the ONNX operators, 18 to 23.

@@ -44,7 +44,7 @@ def require_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{', '.join(missing)} not installed; remedy: pip install 'dermseg[onnx]'")
+        raise ConfigError(f"{', '.join(missing)} not installed; remedy: pip install {' '.join(missing)}")
 
 
 def export_onnx(

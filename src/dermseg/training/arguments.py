@@ -33,8 +33,8 @@ class TrainArguments:
     """Arguments of the network that differ from its defaults, e.g. --model_arguments.fusion rows"""
 
     weights: str | None = None
-    """Start from these weights instead of new ones: a .safetensors file, or the name of weights that ship
-    (default). The network is the file's, which `model` must name; of an ensemble, its first member."""
+    """Start from these weights instead of new ones: a .safetensors file, or weights that ship, `default` or
+    `tiny`. The network is the file's, which `model` must name; of an ensemble, its first member."""
 
     recipe: Literal["common", "own"] = "common"
     """With 'own', `dermseg train` starts from the options that the network's authors trained with, not from

@@ -39,7 +39,7 @@ def weight_file(weights: str | Path) -> Path:
     if name not in shipped():
         return Path(weights)
     path = _FOLDER / f"{name}.safetensors"
-    remedy = "install dermseg again (pip install --force-reinstall --no-deps dermseg)"
+    remedy = "install dermseg again, with pip's --force-reinstall"
     try:
         found = sha256_of(path)
     except OSError as error:

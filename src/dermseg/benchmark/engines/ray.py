@@ -32,7 +32,7 @@ class RayCluster:
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("the engine ray needs Ray: pip install 'dermseg[ray]'") from error
+            raise ConfigError("the engine ray needs Ray: pip install ray") from error
         self._ray = ray
         self._needs = {key: options[key] for key in ("num_cpus", "num_gpus") if key in options}
         self._address = options.get("address")

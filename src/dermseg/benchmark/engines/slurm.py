@@ -29,7 +29,7 @@ class SlurmArray:
         try:
             import submitit
         except ImportError as error:
-            raise ConfigError("the engine slurm needs submitit: pip install 'dermseg[slurm]'") from error
+            raise ConfigError("the engine slurm needs submitit: pip install submitit") from error
         self._submitit = submitit
         self._cluster = options.get("cluster", "slurm")
         self._parameters = {key: value for key, value in options.items() if key != "cluster"}

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 
 from dermseg.data.decoding import usable_cores
-from dermseg.data.duplicates import Duplicate, Fingerprint, fingerprint, near_duplicates
-from dermseg.data.images import read_size
+from dermseg.data.duplicates import COMPARED_SIZE, Duplicate, Fingerprint, fingerprint, near_duplicates
+from dermseg.data.images import read_size, resize_image
 from dermseg.data.pairs import Collection, Pair, Problem, read_pair, reason_of
 from dermseg.data.quality.measures import Measures, measure_pair
 from dermseg.data.quality.suspicions import SUSPICIONS, Suspicion
@@ -140,4 +140,5 @@ def _look(pair: Pair) -> _Look | Problem:
         return Problem(pair.mask, _EMPTY)
     levels = Image.fromarray(mask.astype(np.uint8) * 255)
     cover = np.asarray(levels.resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BOX)) / 255
-    return _Look(measure_pair(pair.identifier, image, mask), fingerprint(pair.identifier, image), cover)
+    small = resize_image(image, COMPARED_SIZE)  # as splits and the leak guard compare them
+    return _Look(measure_pair(pair.identifier, image, mask), fingerprint(pair.identifier, small), cover)
