@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,16 @@ def test_the_lines_of_use_run_in_their_order(tmp_path: Path, monkeypatch: pytest
 
     assert (tmp_path / "outlines" / "predictions.csv").is_file()
     assert (tmp_path / "evaluation" / "summary.json").is_file()
+
+
+def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((40, 50, 3), 180, np.uint8)).save("photo.jpg")
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    named: dict[str, Any] = {}
+    exec(code, named)  # it is our own page
+    assert named["segmentation"].mask.shape == (40, 50)
+    assert 0 <= named["segmentation"].expected_dice <= 1
 
 
 def test_the_first_two_blocks_are_the_whole_set_up():
