@@ -170,8 +170,13 @@ def _training(name: str) -> Iterator[str]:
 
 def _figures(name: str) -> Iterator[str]:
     found = sorted(path for path in RESULTS.glob("*/*/summary.json") if _read(path)["model"]["name"] == name)
-    if not found:
+    reduced = RESULTS / "benchmark-reduced"
+    if (reduced / "cells" / name).is_dir():
+        yield f"Narrowed, beside others: [the reduced comparison](../../results/{reduced.name}/README.md)."
+        yield ""
+    elif not found:
         yield "Not measured yet."
+    if not found:
         return
     yield "| run | form | images | per-image Dice (95 % interval) | per-image IoU | pooled Dice |"
     yield "|---|---|---|---|---|---|"
@@ -181,10 +186,13 @@ def _figures(name: str) -> Iterator[str]:
 
 def _figure(path: Path) -> str:
     run, scores = path.parents[1], _read(path)
-    # A training may have had parts, each with a folder.
-    trained = [_read(file) for file in sorted(run.glob("**/training.json"))]
+    # Of an ensemble, every member has a folder; a training may have had parts, each with one.
+    members = sorted(run.glob("seed-*")) or [run]
+    trained = [_read(file) for file in sorted(members[0].glob("part-*/training.json"))]
+    trained = trained or [_read(members[0] / "training.json")]
     parts = ", then ".join(f"{part['arguments']['size']} px, {part['epochs']} epochs" for part in trained)
-    form = f"{in_units(trained[-1]['parameters'])} parameters, {parts}"
+    several = f"{len(members)} networks of " if len(members) > 1 else ""
+    form = f"{several}{in_units(trained[-1]['parameters'])} parameters, {parts}"
     dice, iou = (scores["per_image_mean"][metric] for metric in ("dice", "iou"))
     interval = f"{dice['mean']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})"
     images = f"{scores['images']} of {path.parent.name}"

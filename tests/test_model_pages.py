@@ -37,7 +37,8 @@ def test_the_index_and_the_folder_are_complete():
 def test_figures_are_those_recorded():
     page = pages.page(summary("xlstm_vmunet"))
     assert "| 300 of isic2018 | 0.875 (0.855 to 0.891) | 0.804 | 0.894 |" in page
-    assert "Not measured yet." in pages.page(summary("vm_unet"))
+    assert "(../../results/benchmark-reduced/README.md)" in pages.page(summary("vm_unet"))
+    assert "Not measured yet." in pages.page(summary("pra_net"))
 
 
 def test_a_page_shows_the_released_training():

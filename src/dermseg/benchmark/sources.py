@@ -98,5 +98,5 @@ def draw_folds(
                 f"{split.name}; use fewer folds, more images, or a larger settings.validation"
             )
     # The report's intervals draw them as a whole.
-    kept = [list(names) for names in together]
+    kept = [list(names) for names in dict.fromkeys(map(tuple, together))]
     return [replace(split, origin={**split.origin, "kept_together": kept}) for split in splits]
