@@ -17,7 +17,11 @@ from dermseg.words import one_line, underscored
     ],
 )
 def test_hyphens_of_options_become_underscores_and_no_others(word, read):
-    assert underscored(word) == read
+    assert underscored([word]) == [read]
+
+
+def test_after_two_hyphens_words_stay_as_they_are():
+    assert underscored(["--a-b", "--", "--my-photo.png"]) == ["--a_b", "--", "--my-photo.png"]
 
 
 def test_an_error_is_one_line_without_the_parsers_words():

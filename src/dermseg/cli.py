@@ -10,8 +10,10 @@ import inspect
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -127,10 +129,21 @@ def predict(
             "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)",
             file=sys.stderr,
         )
-    report = run(paths, weights, out=out, threshold=threshold, device=device, tta=tta)
+    with _termination_as_interrupt():  # so that the table lists what is finished
+        report = run(paths, weights, out=out, threshold=threshold, device=device, tta=tta)
     if not report.images:
         return 2
     return 1 if report.problems else 0
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def join(weights: list[str], out: Path = Path("ensemble.safetensors")) -> int:
@@ -203,7 +216,7 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
             parser.add_argument(f"--{key}", action=ActionYesNo(no_prefix="no_"), default=None, **options)
             by_hand.add(key)
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=by_hand)
-    return function(**parser.parse_args([underscored(word) for word in words]).as_dict())
+    return function(**parser.parse_args(underscored(words)).as_dict())
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {

@@ -1,13 +1,19 @@
 """What is read from, and said about, the words of a command line."""
 
 import re
+from collections.abc import Sequence
 
 _OPTION = re.compile(r"^--[^=]+")
 
 
-def underscored(word: str) -> str:
-    """Read --batch-size as --batch_size; what follows an equals sign stays as it is."""
-    return _OPTION.sub(lambda option: "--" + option[0][2:].replace("-", "_"), word)
+def underscored(words: Sequence[str]) -> list[str]:
+    """Read --batch-size as --batch_size, up to a word `--`; what follows an equals sign stays as it is."""
+    end = words.index("--") if "--" in words else len(words)
+    return [_OPTION.sub(_name, word) for word in words[:end]] + list(words[end:])
+
+
+def _name(option: re.Match[str]) -> str:
+    return "--" + option[0][2:].replace("-", "_")
 
 
 def one_line(error: Exception) -> str:

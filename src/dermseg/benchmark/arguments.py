@@ -124,7 +124,7 @@ def parse(words: Sequence[str]) -> Request:
     """
     parser = build_parser()
     try:
-        given = parser.parse_args([underscored(word) for word in words], defaults=False).as_dict()
+        given = parser.parse_args(underscored(words), defaults=False).as_dict()
     except argparse.ArgumentError as error:
         raise ConfigError(f"{one_line(error)}. See dermseg benchmark run --help") from error
     values: dict[str, Any] = {}

@@ -74,7 +74,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
       least `MIN_CONTRAST` levels. Otherwise the file is a photograph or a map of several classes.
 
     Args:
-        path: A file of any format in `IMAGE_SUFFIXES`. Transparency is ignored.
+        path: A file of any format in `IMAGE_SUFFIXES`. Transparency is ignored, unless only it varies.
 
     Returns:
         Array (height, width), bool.
@@ -83,8 +83,14 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         DataError: The file cannot be read, or is not a mask.
     """
     with opened(path) as image:
-        grey = _levels(upright(image))
-    low, high = float(grey.min()), float(grey.max())
+        turned = upright(image)
+        grey = _levels(turned)
+        low, high = float(grey.min()), float(grey.max())
+        if low == high and not _is_of_one_colour(turned):
+            raise DataError(
+                f"{path} is not a mask: its colours are equally light, or it is drawn in transparency alone; "
+                "export it as black (0) and white (255)."
+            )
     if not np.isfinite(low + high):
         raise DataError(f"{path} is not a mask: it holds values that are not numbers; export it again.")
     if low == high:
@@ -176,6 +182,14 @@ def _levels(image: Image.Image) -> NDArray[Any]:
     # A 16-bit mask may hold 0 and 1, so greys are not scaled to 8 bits here.
     grey = image.mode == "1" or image.mode.startswith(("L", "I", "F"))
     return np.asarray(image) if grey else np.asarray(_rgb(image)).max(axis=2)
+
+
+def _is_of_one_colour(image: Image.Image) -> bool:
+    """Whether all pixels of a mask are alike in colour and transparency."""
+    if image.mode == "1" or image.mode in {"L", "I", "F"} or image.mode.startswith("I;"):
+        return True  # greys, which are known to be of one level
+    pixels = np.asarray((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def _check_almost_binary(grey: NDArray[Any], low: float, high: float, path: Path) -> None:

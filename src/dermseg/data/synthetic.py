@@ -28,7 +28,8 @@ VERSION = 1
 # density 1.
 _PIGMENTS = np.array([[0.60, 1.05, 1.50], [1.15, 0.95, 0.65], [0.06, 0.40, 0.33]], np.float32)
 
-_MINIMUM_SIZE = 16
+_SIZES = range(16, 8193)
+"""Sides in pixels that can be drawn."""
 
 
 def synthetic_collection(
@@ -47,10 +48,13 @@ def synthetic_collection(
         The pairs.
 
     Raises:
-        ConfigError: `count` is below 1 or `size` below 16.
+        ConfigError: `count` is below 1, `size` not from 16 to 8192, or `seed` negative.
     """
-    if count < 1 or size < _MINIMUM_SIZE:
-        raise ConfigError(f"count={count} must be at least 1 and size={size} at least {_MINIMUM_SIZE}.")
+    if count < 1 or size not in _SIZES or seed < 0:
+        raise ConfigError(
+            f"count={count} must be at least 1, size={size} from {_SIZES[0]} to {_SIZES[-1]}, "
+            f"and seed={seed} at least 0."
+        )
     label = directory / "synthetic.json"
     wanted = {"version": VERSION, "size": size, "seed": seed}
     if read_json(label) != wanted:

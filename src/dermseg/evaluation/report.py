@@ -7,12 +7,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dermseg.data.images import read_image, read_mask
-from dermseg.errors import ConfigError
+from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import BINS, draw_reliability
 from dermseg.evaluation.leak_check import leak_lines
 from dermseg.evaluation.metrics import ImageScores
@@ -154,21 +155,22 @@ def _gallery(ranked: Sequence[ScoredImage]) -> Sequence[ScoredImage]:
     return [*ranked[:4], *ranked[middle - 2 : middle + 2], *ranked[-4:]]
 
 
+def _tile(image: ScoredImage, source: MaskSource) -> Tile:
+    title = f"{image.pair.identifier}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}"
+    mask = read_mask(image.pair.mask)
+    try:
+        picture = read_image(image.pair.image)
+    except DataError:
+        # Predictions from files were scored without it.
+        picture = np.full((*mask.shape, 3), 128, np.uint8)
+        title += "\n(the image cannot be read)"
+    outlines = [(mask, TARGET_COLOUR), (source.predict(image.pair).mask, PREDICTION_COLOUR)]
+    return Tile(outlined_thumbnail(picture, outlines), title)
+
+
 def _sheet(
     evaluation: Evaluation, images: Sequence[ScoredImage], source: MaskSource, name: str, title: str
 ) -> None:
-    tiles = [
-        Tile(
-            outlined_thumbnail(
-                read_image(image.pair.image),
-                [
-                    (read_mask(image.pair.mask), TARGET_COLOUR),
-                    (source.predict(image.pair).mask, PREDICTION_COLOUR),
-                ],
-            ),
-            f"{image.pair.identifier}\nDice {image.scores.dice:.3f}, IoU {image.scores.iou:.3f}",
-        )
-        for image in images
-    ]
+    tiles = [_tile(image, source) for image in images]
     legend = [("target", TARGET_COLOUR), ("prediction", PREDICTION_COLOUR)]
     contact_sheet(tiles, evaluation.out / name, title=title, legend=legend)

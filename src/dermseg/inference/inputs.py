@@ -54,9 +54,13 @@ def find_images(paths: Sequence[str | Path]) -> Inputs:
     own = 0
     for argument in paths:
         known = len(inputs.problems)
-        candidates = list(_expand(argument, inputs))
-        if not candidates and len(inputs.problems) == known:
-            inputs.problems.append(Problem(Path(argument), _nothing(argument)))
+        try:
+            candidates = list(_expand(argument, inputs))
+            if not candidates and len(inputs.problems) == known:
+                inputs.problems.append(Problem(Path(argument), _nothing(argument)))
+        except OSError as error:
+            candidates = []
+            inputs.problems.append(Problem(Path(argument), f"cannot be looked for ({error.strerror})"))
         for path in candidates:
             key = os.path.realpath(path)
             if key not in found and is_output(path):
@@ -102,7 +106,10 @@ def result_names(images: Sequence[Path]) -> list[str]:
 
 def _expand(argument: str | Path, inputs: Inputs) -> Iterator[Path]:
     path = Path(argument)
-    if path.is_dir():
+    if not str(argument):
+        # A shell's unset variable; as a path it would be the folder that we are in.
+        inputs.problems.append(Problem(path, "is what an empty argument stands for; name it as ."))
+    elif path.is_dir():
         yield from _walk(path, inputs)
     elif os.path.lexists(path):
         yield path

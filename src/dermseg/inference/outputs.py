@@ -129,6 +129,8 @@ def write_overlay(segmentation: Segmentation, image: NDArray[np.uint8], path: Pa
 
 def is_output(path: Path) -> bool:
     """Tell whether a file is a picture that this package wrote, by the mark in its header."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with warnings.catch_warnings():
             # Pillow warns of large images; whether one is too large is for the reader to say.

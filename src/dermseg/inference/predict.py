@@ -115,6 +115,7 @@ def predict(
     require_writable(folder)
     done: list[PredictedImage] = []
     table = folder / "predictions.csv"
+    _require_own(table)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     _print_passed_over(inputs.mask_folders, console)
     try:
@@ -136,6 +137,26 @@ def predict(
     report = PredictionReport(tuple(done), tuple(problems), table)
     _print(report, console)
     return report
+
+
+def _require_own(table: Path) -> None:
+    """Refuse to replace a table that dermseg did not write, and find out before the work.
+
+    Raises:
+        DataError: There is something else under that name.
+    """
+    if not os.path.lexists(table):
+        return
+    try:
+        with table.open(encoding="utf-8") as file:
+            own = table.is_file() and file.readline(1000).startswith("source,width,height,")
+    except (OSError, ValueError):
+        own = False
+    if not own:
+        raise DataError(
+            f"{printable(table)} would be replaced, but dermseg did not write it; "
+            "choose another output folder with --out."
+        )
 
 
 def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage:

@@ -54,6 +54,16 @@ def check_rate(name: str, value: object) -> None:
         raise ConfigError(f"{name} must be a number in [0, 1), got {value!r}")
 
 
+def check_not_negative(name: str, value: object) -> None:
+    """Refuse what is not a finite number of at least 0.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ConfigError(f"{name} must be a number of at least 0, got {value!r}")
+
+
 def check_flag(name: str, value: object) -> None:
     """Refuse what is neither True nor False.
 

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dermseg.layers.checks import check_flag, check_not_negative
 from dermseg.losses.checks import comparable
 
 
@@ -29,6 +30,10 @@ class BCEDiceLoss(nn.Module):
         pooled: bool = False,
     ) -> None:
         super().__init__()
+        check_not_negative("bce_weight", bce_weight)
+        check_not_negative("dice_weight", dice_weight)
+        check_not_negative("smooth", smooth)
+        check_flag("pooled", pooled)
         self.bce_weight = bce_weight
         self.dice_weight = dice_weight
         self.smooth = smooth

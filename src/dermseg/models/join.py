@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.files import sha256_of
 from dermseg.models.ensemble import Ensemble
 from dermseg.models.weights import load_model, notes_of_members, save_model
@@ -23,11 +23,18 @@ def join(weights: Sequence[Path], out: Path) -> Ensemble:
 
     Raises:
         ConfigError: The networks are fewer than two, or differ in form or preprocessing; a file is given
-            twice; or the path ends otherwise.
-        CheckpointError: A file cannot be read.
+            twice, or is the destination; or the path ends otherwise.
+        CheckpointError: A file cannot be read, or holds numbers that are not finite.
     """
-    ensemble = Ensemble([load_model(path) for path in weights]).eval()
-    sums = [sha256_of(weight_file(path)) for path in weights]
+    files = [weight_file(path) for path in weights]
+    if any(file.resolve() == out.resolve() for file in files):
+        raise ConfigError(f"{out} is one of the files to join; name another, so that it is not lost")
+    networks = [load_model(path) for path in weights]
+    for path, network in zip(weights, networks, strict=True):
+        if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
+            raise CheckpointError(f"{path} holds numbers that are not finite; train again, or leave it out")
+    ensemble = Ensemble(networks).eval()
+    sums = [sha256_of(file) for file in files]
     for number, path in enumerate(weights):
         if sums[number] in sums[:number]:
             raise ConfigError(f"{path} holds what {weights[sums.index(sums[number])]} holds; name it once")

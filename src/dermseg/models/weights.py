@@ -25,6 +25,8 @@ HEADER = "dermseg"
 """Key of the safetensors metadata under which the JSON description stands."""
 ENTRIES = ("model", "arguments", "preprocessing", "threshold")
 """What a description must hold."""
+MOST_MEMBERS = 1000
+"""Networks in one file; more are taken for a damaged number."""
 PICKLES = frozenset({".ckpt", ".pth", ".pt", ".bin", ".pkl"})
 
 
@@ -146,14 +148,20 @@ def read_notes(path: Path | str) -> dict[str, Any]:
 def notes_of_members(path: Path | str) -> list[dict[str, Any]]:
     """Return the notes of every network of an ensemble, or those of the one network.
 
+    Of a member that left none they are empty.
+
     Raises:
         CheckpointError: If the file is absent, damaged or not one of ours.
     """
-    notes = read_notes(path)
-    members = notes.get("members", [notes])
+    file = weight_file(path)
+    _check_path(file)
+    description = _read(file)[0]
+    notes, count = description.get("notes"), description.get("members", 1)
+    members = notes.get("members", [notes]) if isinstance(notes, dict) else [{}]
     if not (isinstance(members, list) and members and all(isinstance(member, dict) for member in members)):
         raise CheckpointError(f"{path}: damaged: its note of the members of an ensemble is no list of notes")
-    return members
+    silent = count - len(members) if isinstance(count, int) else 0
+    return members + [{}] * min(silent, MOST_MEMBERS)
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -221,8 +229,9 @@ def _create(name: str, arguments: Mapping[str, Any], members: int) -> Segmentati
 
 def _members(given: object, tensors: int) -> int:
     """Number of networks in a file of so many tensors."""
-    if type(given) is not int or not 1 <= given <= tensors:
-        raise ConfigError(f"members must be a whole number from 1 to that of the tensors, got {given!r}")
+    most = min(tensors, MOST_MEMBERS)
+    if type(given) is not int or not 1 <= given <= most:
+        raise ConfigError(f"members must be a whole number from 1 to {most}, got {given!r}")
     return given
 
 

@@ -15,6 +15,11 @@ RUNTIME = frozenset(
 )
 """Fields that do not change the curve: they are free when a run is resumed. Of the data that is the place."""
 
+MOST_PROCESSES = 1024
+"""Threads or workers beyond which a number is taken for a mistake: the machine would go under."""
+LARGEST_SIDE = 8192
+"""Side in pixels beyond which a size is."""
+
 
 @dataclass
 class TrainArguments:
@@ -199,6 +204,8 @@ class TrainArguments:
         self._not_negative(
             "minimum_learning_rate", "warmup_epochs", "weight_decay", "workers", "seed", "test"
         )
+        self._at_most(MOST_PROCESSES, "threads", "workers")
+        self._at_most(2**63 - 1, "seed")
         self._check_optimization()
         check_geometry(self.geometry)
         if not 0 < self.validation < 1:
@@ -226,8 +233,18 @@ class TrainArguments:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         if not self.scales or not all(scale > 0 and math.isfinite(scale) for scale in self.scales):
             raise ConfigError(f"scales is {self.scales}; it must be one or more numbers above 0")
+        if self.size * max(self.scales) > LARGEST_SIDE:
+            raise ConfigError(
+                f"size {self.size} at the largest of scales {self.scales} is beyond {LARGEST_SIDE} pixels"
+            )
         if self.schedule in ("step", "plateau") and self.schedule_epochs is None:
             raise ConfigError(f"schedule {self.schedule} needs schedule_epochs")
+
+    def _at_most(self, most: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ConfigError(f"{name} is {value}; it must be at most {most}")
 
     def _positive(self, *names: str) -> None:
         for name in names:

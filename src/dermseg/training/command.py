@@ -80,7 +80,7 @@ def build_parser() -> ArgumentParser:
 def _parse_words(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     try:
         # Both --batch_size and --batch-size are understood.
-        given = parser.parse_args([underscored(word) for word in words], defaults=False)
+        given = parser.parse_args(underscored(words), defaults=False)
     except argparse.ArgumentError as error:
         raise ConfigError(f"{one_line(error)}. See dermseg train --help") from error
     return _plain(given)

@@ -61,8 +61,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration {path} is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"the configuration {path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"the configuration {path} must be lines of 'name: value'")
     return values
@@ -71,13 +71,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def overlay(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one layer over another; `model_arguments` merge key by key.
 
-    They belong to the model named beside them: a layer that names another model starts from none.
+    They belong to the model named beside them: a layer that names another model starts from none. Where none
+    is named beside them, they are for the model that is chosen elsewhere.
     """
     merged = {**lower, **upper}
     arguments = dict(upper.get("model_arguments") or {})
-    if upper.get("model", lower.get("model", TrainArguments.model)) == lower.get(
-        "model", TrainArguments.model
-    ):
+    if "model" not in lower or upper.get("model", lower["model"]) == lower["model"]:
         arguments = {**(lower.get("model_arguments") or {}), **arguments}
     if arguments or "model_arguments" in merged:
         merged["model_arguments"] = arguments

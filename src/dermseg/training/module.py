@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from dermseg.data.augment import augment, create_augmentation, normalize
 from dermseg.data.dataset import CachedPairs
+from dermseg.errors import ConfigError
 from dermseg.losses.deep_supervision import DeepSupervision
 from dermseg.losses.table import create_loss
 from dermseg.models.base import SegmentationModel
@@ -72,10 +73,22 @@ class SegmentationTask(pl.LightningModule):
 
     @override
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss of a batch, augmented per image."""
+        """Return the loss of a batch, augmented per image.
+
+        Raises:
+            ConfigError: The batch is too small for the network's normalisation.
+        """
         images, masks = batch
         images, masks = self.views(images, masks, index)
-        loss = self.training_loss(images, masks)
+        try:
+            loss = self.training_loss(images, masks)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"a batch of {len(images)} at {images.shape[-1]} px leaves a normalisation of "
+                f"{self.network.name} a single value per channel; raise batch_size or size"
+            ) from error
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 

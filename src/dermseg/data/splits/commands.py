@@ -1,5 +1,6 @@
 """What `dermseg data split` and `dermseg data splits` do and print."""
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -49,7 +50,8 @@ def draw(
 
     Raises:
         DataError: The data or the table cannot be used.
-        ConfigError: The division is impossible, or both a protocol and folds are asked for.
+        ConfigError: The division is impossible, both a protocol and folds are asked for, or a file holds
+            another division.
     """
     if protocol is not None and folds is not None:
         raise ConfigError(f"The protocol {protocol} says how many folds there are; leave folds out.")
@@ -75,11 +77,19 @@ def draw(
     )
     files = [out / f"{split.name}.json" for split in splits]
     for split, file in zip(splits, files, strict=True):
+        _require_the_same(split, file)
+    for split, file in zip(splits, files, strict=True):
         save_split(split, file)
         _describe(console, split, file, material)
     if splits[0].warning:
         _print(console, f"warning: {splits[0].warning}", style="yellow")
     return files
+
+
+def _require_the_same(split: Split, file: Path) -> None:
+    """Refuse to replace another division: results may refer to it."""
+    if os.path.lexists(file) and load_split(str(file)).checksum != split.checksum:
+        raise ConfigError(f"{file} holds another division; name another folder with --out, or delete it.")
 
 
 def list_named() -> None:
