@@ -2,6 +2,7 @@
 
 import pytest
 
+from dermseg.cli import main
 from dermseg.words import one_line, underscored
 
 
@@ -22,6 +23,20 @@ def test_hyphens_of_options_become_underscores_and_no_others(word, read):
 
 def test_after_two_hyphens_words_stay_as_they_are():
     assert underscored(["--a-b", "--", "--my-photo.png"]) == ["--a_b", "--", "--my-photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["predict", "x.png", "--threshold", "abc"], 'option "threshold": expected float, got abc.'),
+        (["export", "tiny", "--form", "x"], "option \"form\": expected one of 'scan', 'chunked', got x."),
+        (["predict"], "the following arguments are required: paths."),
+        (["predict", "x.png", "--treshold", "3"], "unrecognized arguments: --treshold 3."),
+    ],
+)
+def test_a_mistaken_option_is_one_line_and_says_where_help_is(capsys, words, said):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"dermseg {words[0]}: {said} See dermseg {words[0]} --help\n"
 
 
 def test_an_error_is_one_line_without_the_parsers_words():

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -35,9 +36,9 @@ from dermseg.data.command_line import (
     data_verify,
 )
 from dermseg.data.layouts import Layout
-from dermseg.errors import DermsegError
+from dermseg.errors import ConfigError, DermsegError
 from dermseg.export.command import export
-from dermseg.words import underscored
+from dermseg.words import one_line, underscored
 
 
 def demo(out: Path = Path("dermseg-demo"), seed: int = 0, train: bool = False) -> int:
@@ -198,9 +199,11 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
 
     documentation = inspect.getdoc(function) or ""
     summary = documentation.split("\n\n")[0]
-    parser = ArgumentParser(prog=f"dermseg {name}", description=summary, formatter_class=PlainHelp)
-    # jsonargparse reads a list as one bracketed word and a flag with a value: in a shell, a list is any
-    # number of words and a flag stands alone.
+    parser = ArgumentParser(
+        prog=f"dermseg {name}", description=summary, formatter_class=PlainHelp, exit_on_error=False
+    )
+    # jsonargparse reads a list as one bracketed word, a flag with a value, and a path as text: in a shell, a
+    # list is any number of words, a flag stands alone, and a name may be any bytes.
     by_hand: set[str | int] = set()
     for key, parameter in inspect.signature(function).parameters.items():
         explanation = re.search(rf"^ *{key}: (.*)$", documentation, re.MULTILINE)
@@ -215,8 +218,23 @@ def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
         elif parameter.annotation == bool | None:
             parser.add_argument(f"--{key}", action=ActionYesNo(no_prefix="no_"), default=None, **options)
             by_hand.add(key)
+        elif parameter.annotation in (Path, Path | None):
+            if parameter.default is parameter.empty:
+                parser.add_argument(key, type=_path, **options)
+            else:
+                parser.add_argument(f"--{key}", type=_path, default=parameter.default, **options)
+            by_hand.add(key)
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=by_hand)
-    return function(**parser.parse_args(underscored(words)).as_dict())
+    try:
+        given = parser.parse_args(underscored(words))
+    except ArgumentError as error:
+        raise ConfigError(f"{one_line(error)}. See dermseg {name} --help") from error
+    return function(**given.as_dict())
+
+
+def _path(word: str) -> Path:
+    """Take any name that a file system allows; the parser's own type wants text."""
+    return Path(word)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {

@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 
 _OPTION = re.compile(r"^--[^=]+")
+_UNION = re.compile(r"Does not validate against any .* Subtypes: (.*?) Errors: .* Given value: (.*)$")
+_CLASS = re.compile(r"<class '([\w.]+)'>")
+_CHOICE = re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: ")
 
 
 def underscored(words: Sequence[str]) -> list[str]:
@@ -18,4 +21,10 @@ def _name(option: re.Match[str]) -> str:
 
 def one_line(error: Exception) -> str:
     """Say in one line, without the parser's own vocabulary, what is wrong with an option."""
-    return " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
+    said = " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
+    return _CHOICE.sub(r"expected one of \1, got ", _UNION.sub(_expected, said))
+
+
+def _expected(found: re.Match[str]) -> str:
+    types = [name for name in _CLASS.findall(found[1]) if name != "NoneType"]
+    return f"expected {' or '.join(types)}, got {found[2]}"

@@ -61,7 +61,7 @@ def test_flags_win_over_files_and_settings_merge(tmp_path):
         ("folds: 1", "folds is 1; it must be at least 2"),
         ("settings: 3", "settings"),
         ("- 1", "name: value"),
-        ("models: [", "not YAML"),
+        ("models: [", "cannot be read as YAML"),
     ],
 )
 def test_a_mistake_in_a_file_is_named(tmp_path, text, message):

@@ -196,6 +196,21 @@ class TestReadMask:
         path = saved(Image.fromarray(colour.astype(np.uint8)), tmp_path / "m.png")
         np.testing.assert_array_equal(read_mask(path), self.EXPECTED)
 
+    @pytest.mark.parametrize("drawn", ["colours", "palette", "transparency", "grey transparency"])
+    def test_what_only_hue_or_transparency_shows_is_refused(self, tmp_path, drawn):
+        lesion = self.EXPECTED
+        white, blue = np.array([255, 255, 255], np.uint8), np.array([0, 0, 255], np.uint8)
+        if drawn == "colours":
+            image = Image.fromarray(np.where(lesion[..., None], white, blue))
+        elif drawn == "palette":
+            image = Image.fromarray(lesion.astype(np.uint8), "P")
+            image.putpalette([0, 0, 255, 255, 0, 0])
+        else:
+            image = Image.new("RGBA" if drawn == "transparency" else "LA", lesion.shape[::-1], "white")
+            image.putalpha(Image.fromarray(lesion.astype(np.uint8) * np.uint8(255)))
+        with pytest.raises(DataError, match=r"m\.png is not a mask: its colours are equally light, or"):
+            read_mask(saved(image, tmp_path / "m.png"))
+
     def test_jpeg_mask_is_cut_at_the_middle(self, tmp_path):
         disc = np.hypot(*np.mgrid[-40:40, -40:40]) < 25
         path = saved(Image.fromarray(disc.astype(np.uint8) * np.uint8(255)), tmp_path / "m.jpg", quality=75)

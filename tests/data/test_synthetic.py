@@ -104,12 +104,15 @@ class TestCollection:
         assert read_image(collection.pairs[0].image).shape == (48, 48, 3)
         assert sorted((tmp_path / "images").iterdir()) == [collection.pairs[0].image, mine]
 
-    @pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 8)])
-    def test_impossible_settings(self, tmp_path, count, size):
+    @pytest.mark.parametrize(("count", "size", "seed"), [(0, 64, 0), (1, 8, 0), (1, 10**6, 0), (1, 64, -1)])
+    def test_impossible_settings_delete_nothing(self, tmp_path, count, size, seed):
+        synthetic_collection(tmp_path, 1, 16, seed=5)
+        before = sorted(tmp_path.rglob("*"))
         with pytest.raises(
-            ConfigError, match=f"count={count} must be at least 1 and size={size} at least 16"
+            ConfigError, match=f"count={count} must.* size={size} from 16 to 8192, and seed={seed} at least 0"
         ):
-            synthetic_collection(tmp_path, count, size, seed=0)
+            synthetic_collection(tmp_path, count, size, seed)
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("octaves", [1, 4])

@@ -102,6 +102,17 @@ def test_the_pictures_show_images_with_both_outlines(tmp_path, data, predictions
             assert min(picture.size) > 200
 
 
+def test_an_image_that_cannot_be_shown_does_not_take_the_scores_with_it(
+    tmp_path, data, predictions, monkeypatch
+):
+    monkeypatch.setattr(report, "contact_sheet", contact_sheet)
+    [image] = (data / "images").glob("a.*")
+    image.write_bytes(image.read_bytes()[:-200])
+    evaluate(data, predictions=predictions[0], out=tmp_path / "out")
+    assert [row["identifier"] for row in written(tmp_path / "out")[0]] == ["a", "b", "c", "d"]
+    assert (tmp_path / "out" / "gallery.png").exists()
+
+
 def test_a_network_is_scored_at_native_resolution(tmp_path, data, monkeypatch):
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, threshold=0.4)
     evaluate(data, weights=weights, out=tmp_path / "out")

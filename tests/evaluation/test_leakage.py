@@ -17,6 +17,8 @@ from dermseg.errors import CheckpointError, DataError
 from dermseg.evaluation import report
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.leakage import read_learned
+from dermseg.models.ensemble import Ensemble
+from dermseg.models.weights import load_model, read_notes, save_model
 from inference.fakes import save_dark_model
 
 
@@ -204,6 +206,13 @@ def test_of_an_ensemble_with_a_silent_member_the_others_are_checked(data, tmp_pa
     assert "do not say which images" in capsys.readouterr().out
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=ensemble_notes(None, None))
     assert read_learned(weights) is None
+
+
+def test_a_member_that_left_no_note_at_all_is_a_silent_one(tmp_path, monkeypatch):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=ensemble_notes(["a"]))
+    ensemble = Ensemble([load_model(weights), load_model(weights)])
+    save_model(ensemble, weights, notes=read_notes(weights))
+    assert not read_learned(weights).complete
 
 
 def test_the_split_is_known_only_if_all_members_have_it(tmp_path, monkeypatch):

@@ -52,6 +52,18 @@ def test_arguments_that_stand_for_nothing_are_problems(folder, tmp_path):
     assert ["does not exist" in problems[0].reason, "matches no" in problems[1].reason] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [("", "empty argument"), ("a" * 300 + ".jpg", "too long"), ("a" * 300 + "*.jpg", "")],
+    ids=["empty", "too long", "too long a pattern"],
+)
+def test_an_argument_that_cannot_be_a_name_does_not_stop_the_others(folder, monkeypatch, argument, reason):
+    monkeypatch.chdir(folder)
+    names, [problem] = found(argument, folder / "b.png")
+    assert names == ["b.png"]
+    assert reason in problem.reason
+
+
 def test_folders_that_cannot_be_searched_are_problems(folder, monkeypatch):
     real = os.scandir
 

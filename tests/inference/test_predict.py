@@ -132,6 +132,26 @@ def test_a_file_that_dermseg_did_not_write_is_not_replaced(tmp_path, weights):
     assert truth.read_bytes() == before
 
 
+@pytest.mark.parametrize("content", ["my,own,table\n1,2,3\n", "", None], ids=["table", "empty", "folder"])
+def test_a_table_that_dermseg_did_not_write_is_not_replaced(tmp_path, weights, content):
+    source, table = write_lesion(tmp_path / "x.png"), tmp_path / "out" / "predictions.csv"
+    table.parent.mkdir()
+    table.mkdir() if content is None else table.write_text(content)
+    with pytest.raises(DataError, match=r"predictions\.csv would be replaced"):
+        predict([source], weights, out=tmp_path / "out")
+    assert [path.name for path in table.parent.iterdir()] == ["predictions.csv"]
+    assert content is None or table.read_text() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_named_and_not_waited_for(tmp_path, weights):
+    write_lesion(tmp_path / "in" / "x.png")
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    report = predict([tmp_path / "in", tmp_path / "in" / "pipe.jpg"], weights, out=tmp_path / "out")
+    assert [image.source.name for image in report.images] == ["x.png"]
+    assert [problem.path.name for problem in report.problems] == ["pipe.jpg"]
+
+
 def test_rerun_replaces_and_is_deterministic(tmp_path, weights):
     source = write_lesion(tmp_path / "x.png")
     first = predict([source], weights, out=tmp_path / "out")

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermseg.errors import ConfigError
 from dermseg.losses.bce_dice import BCEDiceLoss
 
 
@@ -88,6 +89,15 @@ def test_half_precision_logits_are_computed_in_float32():
 def test_another_shape_is_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         BCEDiceLoss()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("bce_weight", "abc"), ("dice_weight", -5), ("smooth", math.nan), ("bce_weight", True), ("pooled", 1)],
+)
+def test_impossible_weights_are_named(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be"):
+        BCEDiceLoss(**{name: value})
 
 
 def test_pooled_dice_is_that_of_one_large_image():

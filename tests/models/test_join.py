@@ -76,6 +76,19 @@ def test_a_file_that_is_given_twice_is_refused(files, tmp_path):
         join([one, two, copy], tmp_path / "out.safetensors")
 
 
+def test_nothing_is_lost_or_spoilt(files, tmp_path):
+    one, two = files({}, {})
+    before = one.read_bytes()
+    with pytest.raises(ConfigError, match=r"0\.safetensors is one of the files to join"):
+        join([one, two], tmp_path / "x" / ".." / one.name)
+    assert one.read_bytes() == before
+    broken = load_model(two)
+    next(iter(broken.parameters())).data.fill_(float("nan"))
+    save_model(broken, two)
+    with pytest.raises(CheckpointError, match=r"1\.safetensors holds numbers that are not finite"):
+        join([one, two], tmp_path / "out.safetensors")
+
+
 def test_the_command_says_what_it_made(files, tmp_path, capsys):
     out = tmp_path / "both.safetensors"
     assert main(["join", *map(str, files({}, {})), "--out", str(out)]) == 0

@@ -48,6 +48,10 @@ def test_every_layout_of_the_readers_can_be_trained_on(layout):
         ({"schedule_epochs": 0}, "schedule_epochs is 0"),
         ({"schedule_factor": 0.0}, "schedule_factor is 0"),
         ({"schedule_power": float("inf")}, "schedule_power is inf"),
+        ({"seed": 2**63}, "seed is .*at most"),
+        ({"threads": 10**12}, "threads is 1000000000000; it must be at most 1024"),
+        ({"workers": 10**5}, "workers is 100000; it must be at most 1024"),
+        ({"scales": (1.0, 1e9)}, "beyond 8192 pixels"),
     ],
 )
 def test_impossible_values_are_named(fields, message):

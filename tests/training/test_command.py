@@ -47,6 +47,11 @@ def test_model_arguments_merge_for_one_model(config):
     assert a.model_arguments == {"fusion": "rows", "width": 16}
 
 
+def test_model_arguments_beside_which_no_model_is_named_are_for_the_chosen_one(config):
+    path = config("model_arguments: {width: 24}")
+    assert parse(["--config", path, "--model", "vm_unet"]).model_arguments == {"width": 24}
+
+
 def test_model_arguments_do_not_outlive_their_model():
     assert parse(["--preset", "fast", "--model", "vm_unet"]).model_arguments == {}
 
@@ -111,7 +116,9 @@ def test_mistaken_words_are_named(words, message):
         ("size: 0\n", "size is 0"),
         ("augment: perhaps\n", "config.yaml.*augment.*perhaps"),
         ("- size\n", "config.yaml must be lines"),
-        ("size: [\n", "config.yaml is not YAML"),
+        ("size: [\n", "config.yaml cannot be read as YAML"),
+        ("seed: 2020-13-45\n", "config.yaml cannot be read as YAML"),
+        ("loss_arguments: " + "[" * 3000, "config.yaml cannot be read as YAML"),
         ("resume: true\n", "config.yaml.*'resume'"),
         ("", "config.yaml must be lines"),
     ],

@@ -329,6 +329,11 @@ def test_a_run_goes_on_with_data_that_moved(tiny, unbroken, drawn, tmp_path):
     assert {path.name for path in (result.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+def test_a_batch_too_small_for_a_norm_is_named(tiny):
+    with pytest.raises(ConfigError, match=r"a batch of 1 at 32 px .* of unext .*; raise batch_size or size"):
+        report(tiny(model="unext", model_arguments={}, size=32, batch_size=1))
+
+
 def test_one_process_at_a_time_trains_in_a_folder(tiny):
     with open_run(tiny()) as run:
         with pytest.raises(ConfigError, match=r"another process is training in .*run"):

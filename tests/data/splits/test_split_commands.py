@@ -30,6 +30,15 @@ def test_a_split_is_written_and_described(data, tmp_path, capsys):
     assert found.checksum[:16] in printed
 
 
+def test_another_division_is_not_replaced(data, tmp_path, capsys):
+    assert split(data, tmp_path) == 0
+    before = (tmp_path / "s" / "hold-out.json").read_bytes()
+    assert split(data, tmp_path) == 0
+    assert split(data, tmp_path, "--seed", "3") == 2
+    assert "hold-out.json holds another division" in capsys.readouterr().err
+    assert (tmp_path / "s" / "hold-out.json").read_bytes() == before
+
+
 def test_folds_and_protocols(data, tmp_path, capsys):
     assert split(data, tmp_path, "--folds", "4") == 0
     assert len({name for number in range(1, 5) for name in fold(tmp_path, number).test}) == 20
