@@ -23,6 +23,7 @@ PH2 is never trained on, and chooses nothing.
 
 import argparse
 import csv
+import json
 import shlex
 import shutil
 import sys
@@ -329,8 +330,12 @@ def ship(plan: Plan) -> None:
         for file in ("per_image.csv", "summary.json"):
             target = results / source.name / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target)
+            write_text(target, without_folders(plan, (source / file).read_text(encoding="utf-8")))
     shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
+    for number in plan.folds:
+        copy = results / "splits" / f"fold-{number}.json"
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(plan.work / f"ours-{number}" / "split.json", copy)
     for seed in SEEDS[plan.network]:
         run = member(plan.source, seed)
         copy_curves(plan.work / f"{run}-first", results / f"seed-{seed}" / "part-1")
@@ -346,9 +351,16 @@ def ship(plan: Plan) -> None:
         (read_json(plan.work / "latency.json") or {}).get("latency", []),
         labels | {PH2_TITLE: {"diagnosis": diagnoses(plan.ph2)}},
     )
-    write_json(folder / f"{plan.network}.json", facts)
+    write_json(folder / f"{plan.network}.json", json.loads(without_folders(plan, json.dumps(facts))))
     index = read_json(folder / "index.json") or {}
     write_json(folder / "index.json", index | {plan.network: {"sha256": facts["file"]["sha256"]}})
+
+
+def without_folders(plan: Plan, text: str) -> str:
+    """Name the data and the runs in place of the folders where they lie on this machine."""
+    for folder, name in ((plan.isic, "ISIC2018_TASK1"), (plan.ph2, "PH2"), (plan.work, "RUNS")):
+        text = text.replace(str(folder), name)
+    return text
 
 
 def copy_curves(run: Path, out: Path) -> None:

@@ -97,7 +97,16 @@ def facts():
             "invariance": [effect("flip", 1, 0.909)],
             "robustness": [effect("noise", level, 0.9 - level / 100) for level in (1, 2, 3)],
         },
-        "latency": [{"runtime": "PyTorch", "size": 256, "threads": 2, "milliseconds": 81.2, "fastest": 75.0}],
+        "latency": [
+            {
+                "runtime": "PyTorch",
+                "size": 256,
+                "threads": 2,
+                "milliseconds": 81.2,
+                "fastest": 75.0,
+                "processor": "a processor",
+            }
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -12,6 +12,7 @@ import torch
 
 from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.models.base import SegmentationModel
+from dermseg.training.environment import processor
 
 REPETITIONS = 20
 SIZE = 256
@@ -29,6 +30,7 @@ class Latency:
     """Median."""
     fastest: float
     """Least, which other programs on the machine disturb least."""
+    processor: str = field(default_factory=processor)
 
 
 def measure_latency(model: SegmentationModel, threads: int = 2) -> list[Latency]:

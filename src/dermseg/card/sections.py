@@ -88,7 +88,7 @@ def _network(facts: Facts) -> Section:
             f"predicting at {model['size']} px{mirrors}; {file['bytes'] / 2**20:.1f} MiB in half precision, "
             "computed in full.",
             f"SHA-256 {file['sha256']}",
-            "Time for one image, network alone:"
+            f"Time for one image, network alone, on {facts['latency'][0]['processor']}:"
             if latency
             else "The time for one image was not measured yet.",
         ),

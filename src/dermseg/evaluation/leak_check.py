@@ -102,7 +102,10 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
             f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show what such a one shows."
         )
     if "pictures" not in provenance.get("leak_check", ["pictures"]):
-        lines.append("The weights carry no fingerprints: copies under other names would not be noticed.")
+        lines.append(
+            "Looked for training images by name alone: these weights carry no fingerprints of theirs, so a "
+            "copy under another name would pass."
+        )
     split = provenance.get("split") or {}
     if "warning" in split:
         lines.append(f"{split['name']}: {split['warning']}")
