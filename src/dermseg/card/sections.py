@@ -1,6 +1,6 @@
 """The text and tables of a model card, from its facts; how they are written is elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,40 +139,26 @@ def _part(number: int, part: Mapping[str, Any]) -> str:
     start = "the weights of the part before" if number > 1 else "an encoder with ImageNet weights"
     return (
         f"Part {number}, from {start}: {part['epochs']} epochs at {a['size']} px, batch {a['batch_size']}; "
-        f"BCE + Dice; AdamW at {a['learning_rate']:g}, cosine, {a['warmup_epochs']} epoch(s) of warm-up; "
+        f"BCE + Dice; AdamW at {a['learning_rate']:g}, cosine, epochs of warm-up: {a['warmup_epochs']}; "
         f"gradient norm cut at {a['gradient_clip']}; running average of the weights, {a['weight_average']}; "
         f"augmentation {a['augmentation']}. Best epoch {part['best']['epoch']}."
     )
 
 
 def _scores(facts: Facts) -> Section:
-    rows = []
-    for scores in facts["scores"]:
-        mean = scores["per_image"]
-        rows.append(
-            (
-                scores["title"],
-                str(scores["images"]),
-                interval(mean["dice"]),
-                interval(mean["iou"]),
-                interval(mean["threshold_jaccard"]),
-                f"{mean['hd95']['mean']:.1f}",
-                interval(scores["pooled"]["dice"]),
-                interval(scores["pooled"]["iou"]),
-                f"{scores['failures']:.1%}",
-            )
-        )
-    titles = (
-        "images",
-        "n",
-        "per-image Dice",
-        "per-image IoU",
-        "threshold Jaccard (0.65)",
-        "HD95 (px)",
-        "pooled Dice",
-        "pooled IoU",
-        "IoU below 0.65",
-    )
+    measured = facts["scores"]
+    lines: dict[str, Callable[[Facts], str]] = {
+        "images": lambda scores: f"{scores['images']:,}",
+        "per-image Dice": lambda scores: interval(scores["per_image"]["dice"]),
+        "per-image IoU": lambda scores: interval(scores["per_image"]["iou"]),
+        "threshold Jaccard (0.65)": lambda scores: interval(scores["per_image"]["threshold_jaccard"]),
+        "HD95 (px)": lambda scores: f"{scores['per_image']['hd95']['mean']:.1f}",
+        "pooled Dice": lambda scores: interval(scores["pooled"]["dice"]),
+        "pooled IoU": lambda scores: interval(scores["pooled"]["iou"]),
+        "IoU below 0.65": lambda scores: f"{scores['failures']:.1%}",
+    }
+    sets = tuple(scores["title"] for scores in measured)
+    rows = [(name, *(write(scores) for scores in measured)) for name, write in lines.items()]
     return Section(
         "Scores",
         (
@@ -180,7 +166,7 @@ def _scores(facts: Facts) -> Section:
             "over the pixels of all images together, so that large lesions weigh more; its interval, too, is "
             "over images.",
         ),
-        (Table(titles, rows, titles[1:]),),
+        (Table(("", *sets), rows, sets),),
     )
 
 
