@@ -1,0 +1,103 @@
+"""The script behind the weights that ship: what it joins, keeps and throws away. It trains elsewhere."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dermseg.card.scores import Row
+from dermseg.data.splits import Split, save_split
+from dermseg.models.registry import create_model
+from dermseg.models.weights import load_model, save_model
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "train_default.py"
+SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 2}
+
+
+@pytest.fixture(scope="module")
+def script():
+    specification = importlib.util.spec_from_file_location("train_default", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["train_default"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def plan(script, tmp_path):
+    return script.Plan("default", Path("ISIC"), Path("PH2"), tmp_path, None, 1, "final", (1, 2))
+
+
+@pytest.fixture
+def trained(script, monkeypatch):
+    """Stand in for the training: a network drawn from seed and `shift`, and the order of the calls."""
+    made = SimpleNamespace(shift=0, calls=[])
+
+    def train(arguments, console):
+        made.calls.append((arguments.out.name, arguments.seed, arguments.size))
+        arguments.out.mkdir(exist_ok=True)
+        torch.manual_seed(arguments.seed + made.shift)
+        save_model(create_model("vm_unet", **SMALL), arguments.out / "model.safetensors")
+        save_split(Split("s", ("a",), ("b",), ("c",)), arguments.out / "split.json")
+        return SimpleNamespace(complete=True)
+
+    monkeypatch.setattr(script, "train", train)
+    return made
+
+
+def test_every_seed_trains_both_parts_and_their_networks_are_joined(script, plan, trained):
+    script.run(plan, "ours-1", "split.json")
+    assert trained.calls == [
+        ("ours-1-seed0-first", 0, 128),
+        ("ours-1-seed0", 0, 160),
+        ("ours-1-seed1-first", 1, 128),
+        ("ours-1-seed1", 1, 160),
+    ]
+    joined = load_model(plan.work / "ours-1" / "model.safetensors")
+    for seed, member in enumerate(joined.members):
+        alone = load_model(plan.work / f"ours-1-seed{seed}" / "model.safetensors")
+        assert all(torch.equal(a, b) for a, b in zip(member.parameters(), alone.parameters(), strict=True))
+
+
+def test_one_seed_is_one_network(script, plan, trained):
+    script.run(replace(plan, network="tiny"), "ours-1", "split.json")
+    assert load_model(plan.work / "ours-1" / "model.safetensors").name == "vm_unet"
+    assert len(trained.calls) == 2
+
+
+def test_a_fit_stays_as_long_as_its_network_does(script, plan, trained):
+    script.run(plan, "ours-1", "split.json")
+    fit = plan.work / "ours-1" / "fitted.safetensors"
+    fit.touch()
+    script.run(plan, "ours-1", "split.json")
+    assert fit.exists()
+    trained.shift = 5
+    script.run(plan, "ours-1", "split.json")
+    assert not fit.exists()
+
+
+def test_an_unfinished_training_ends_the_stage(script, plan, trained, monkeypatch):
+    monkeypatch.setattr(script, "train", lambda *_: SimpleNamespace(complete=False))
+    with pytest.raises(SystemExit, match="ours-1-seed0-first: the time budget is spent"):
+        script.run(plan, "ours-1", "split.json")
+
+
+def test_an_image_that_several_networks_scored_counts_once(script):
+    def table(**dice):
+        return [Row(name, 1, 1, {"dice": value}) for name, value in dice.items()]
+
+    assert script.mean_dice([table(b=0.5, a=0.25), table(a=0.75)]) == [0.5, 0.5]
+
+
+def test_what_ships_names_no_folder_of_this_machine(script, plan):
+    plan = replace(plan, isic=Path("/data/isic"), ph2=Path("/data/ph2"), work=Path("/runs"))
+    text = '{"command": "evaluate /data/isic --weights /runs/x", "ph2": "/data/ph2"}'
+    assert script.without_folders(plan, text) == (
+        '{"command": "evaluate ISIC2018_TASK1 --weights RUNS/x", "ph2": "PH2"}'
+    )
