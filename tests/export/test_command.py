@@ -33,6 +33,15 @@ def test_the_command_writes_one_file_and_prints_the_comparison(weights: Path, ca
     assert " MB" in printed
 
 
+def test_that_the_file_leaves_mirror_images_out_is_said(vm_unet: SegmentationModel, tmp_path: Path, capsys):
+    averaging = copy.deepcopy(vm_unet)
+    averaging.mirrors = True
+    save_model(averaging, tmp_path / "model.safetensors")
+    out = tmp_path / "small.onnx"
+    assert main(["export", str(tmp_path / "model.safetensors"), "--out", str(out), "--fixed-size"]) == 0
+    assert "as predict --no-tta does" in capsys.readouterr().out
+
+
 def test_a_missing_package_ends_it_before_anything_is_read(monkeypatch, capsys, tmp_path: Path):
     monkeypatch.setattr("dermseg.export.onnx.PACKAGES", ("a_package_nobody_has",))
     assert main(["export", str(tmp_path / "absent.safetensors")]) == 2

@@ -45,6 +45,7 @@ def test_the_file_says_how_to_use_it_and_nothing_of_this_machine(written: Path):
         "steps": [],
     }
     assert json.loads(metadata["dermseg.threshold"]) == 0.3
+    assert json.loads(metadata["dermseg.mirrors"]) is False
     assert "not a medical device" in metadata["dermseg.notice"]
     assert str(Path(exporter.__file__).parents[1]).encode() not in written.read_bytes()
 
@@ -115,5 +116,5 @@ def test_a_missing_package_is_named_with_its_remedy(vm_unet, tmp_path: Path, mon
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name)
     )
-    with pytest.raises(ConfigError, match=r"onnxscript not installed; remedy: pip install 'dermseg\[onnx\]'"):
+    with pytest.raises(ConfigError, match="onnxscript not installed; remedy: pip install onnxscript"):
         export_onnx(vm_unet, tmp_path / "model.onnx")

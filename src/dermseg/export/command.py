@@ -62,4 +62,11 @@ def export(
         highlight=False,
         soft_wrap=True,
     )
+    if model.mirrors:
+        console.print(
+            "By these weights dermseg predict averages an image and its mirror images; the file takes one "
+            "image at a time, as predict --no-tta does",
+            highlight=False,
+            soft_wrap=True,
+        )
     return 0

@@ -150,6 +150,8 @@ def describe(model: SegmentationModel) -> dict[str, str]:
         "dermseg.members": json.dumps(len(members_of(model))),
         "dermseg.preprocessing": json.dumps(asdict(model.preprocessing)),
         "dermseg.threshold": json.dumps(model.threshold),
+        # Whether the weights ask for the mean over mirror images, which the file leaves to its user.
+        "dermseg.mirrors": json.dumps(model.mirrors),
         "dermseg.version": dermseg.__version__,
         "dermseg.notice": NOTICE,
     }
