@@ -64,7 +64,7 @@ SEEDS = {"default": (0, 1), "tiny": (0,), "peer": (0,)}
 """Of the networks whose mean each of them is."""
 FOLDS = 5
 ALL_FOLDS = tuple(range(1, FOLDS + 1))
-SIZES = (160, 192)
+SIZES = (160,)
 MIRRORS = {"default": True, "tiny": False}
 """Whether the network averages an image and its mirror images by default; `tiny` is to be fast."""
 PEER_HEAD = "network.segmentation_head.0"
@@ -338,8 +338,8 @@ def ship(plan: Plan) -> None:
         shutil.copyfile(plan.work / f"ours-{number}" / "split.json", copy)
     for seed in SEEDS[plan.network]:
         run = member(plan.source, seed)
-        copy_curves(plan.work / f"{run}-first", results / f"seed-{seed}" / "part-1")
-        copy_curves(plan.work / run, results / f"seed-{seed}" / "part-2")
+        copy_curves(plan, plan.work / f"{run}-first", results / f"seed-{seed}" / "part-1")
+        copy_curves(plan, plan.work / run, results / f"seed-{seed}" / "part-2")
     titles = evaluations(plan)
     of_image = traits(read_collection(plan.isic).pairs)
     labels = {title: {} if title == OWN_TITLE else of_image for title in titles}
@@ -363,12 +363,13 @@ def without_folders(plan: Plan, text: str) -> str:
     return text
 
 
-def copy_curves(run: Path, out: Path) -> None:
+def copy_curves(plan: Plan, run: Path, out: Path) -> None:
     """Keep what a training was and how it went."""
     out.mkdir(parents=True, exist_ok=True)
-    for file in ("config.yaml", "metrics.csv", "curves.png"):
+    for file in ("metrics.csv", "curves.png"):
         shutil.copyfile(run / file, out / file)
-    shutil.copyfile(run / "summary.json", out / "training.json")
+    for file, name in (("config.yaml", "config.yaml"), ("summary.json", "training.json")):
+        write_text(out / name, without_folders(plan, (run / file).read_text(encoding="utf-8")))
 
 
 def diagnoses(ph2: Path) -> dict[str, str]:

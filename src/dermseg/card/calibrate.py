@@ -48,7 +48,7 @@ class Fitted:
     size: int
     """Side in pixels at which the network predicts."""
     dice_by_size: dict[int, float]
-    """Mean per-image Dice at native resolution and threshold 0.5, by side."""
+    """Mean per-image Dice at native resolution and threshold 0.5, by side; empty where there was one."""
     temperature: float
     threshold: float
     dice_by_threshold: dict[float, float]
@@ -68,15 +68,15 @@ def calibrate(
         unseen: What is fitted on: these weights with images that they did not learn from, or, where they
             learned from all, the networks of the folds with theirs.
         out: The file to write, in half precision; what was fitted is in its notes.
-        sizes: Sides at which the network may predict.
+        sizes: Sides at which the network may predict, of which the best is chosen; or the one.
         head: Name of the network's last convolution, which takes the temperature.
         mirrors: Whether the network is to average an image and its mirror images.
     """
     networks: Networks = [(load_model(path), pairs) for path, pairs in unseen]
     for network, _ in networks:
         network.mirrors = mirrors
-    by_size = {size: _mean_dice(_at(networks, size)) for size in sizes}
-    networks = _at(networks, max(by_size, key=lambda size: by_size[size]))
+    by_size = {size: _mean_dice(_at(networks, size)) for size in sizes} if len(sizes) > 1 else {}
+    networks = _at(networks, max(by_size, key=lambda size: by_size[size], default=sizes[0]))
     temperature = fit_temperature(*_logits(networks))
     for network, _ in networks:
         fold_temperature(network, temperature, head)

@@ -219,11 +219,11 @@ def _effects(measured: Sequence[Facts]) -> Table:
 def _calibration(facts: Facts) -> Section:
     fitted = facts["calibration"]
     tried = ", ".join(f"{dice:.4f} at {size} px" for size, dice in fitted["dice_by_size"].items())
+    chosen = f"the size of {fitted['size']} px was chosen (per-image Dice {tried}); " if tried else ""
     return Section(
         "Calibration",
         (
-            f"On {_fitted_on(fitted)}: the size of {fitted['size']} px was chosen "
-            f"(per-image Dice {tried}); the logits are divided by a temperature of "
+            f"On {_fitted_on(fitted)}: {chosen}the logits are divided by a temperature of "
             f"{fitted['temperature']:.2f}, which is part of the last layer; a pixel is lesion from a "
             f"probability of {fitted['threshold']:g}, where the mean per-image Dice is highest.",
         ),
