@@ -148,7 +148,7 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def join(weights: list[str], out: Path = Path("ensemble.safetensors")) -> int:
-    """Join trained networks of one form, of other seeds or folds, to one file: their mean, which is better.
+    """Join trained networks of one form, of other seeds or folds, to one file, whose answer is their mean.
 
     Args:
         weights: Two or more `model.safetensors` written by `dermseg train`, or weights that ship.
