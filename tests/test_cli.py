@@ -1,6 +1,7 @@
 """The command line answers at once, explains itself, and fails with a message and a status."""
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,16 @@ def test_every_command_explains_its_options(name: str, capsys: pytest.CaptureFix
 def test_a_misspelt_command_gets_a_suggestion(words: str, meant: str, capsys: pytest.CaptureFixture[str]):
     assert main(words.split()) == 2
     assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_a_terminated_prediction_ends_as_by_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "dermseg.inference.predict.predict", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+    )
+    assert main(["predict", "x.png", "--weights", "tiny"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_wrong_option_is_named(capsys: pytest.CaptureFixture[str]):
