@@ -152,6 +152,13 @@ def test_a_pipe_is_named_and_not_waited_for(tmp_path, weights):
     assert [problem.path.name for problem in report.problems] == ["pipe.jpg"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_place_of_the_table_is_not_waited_for(tmp_path, weights):
+    os.mkfifo(tmp_path / "predictions.csv")
+    with pytest.raises(DataError, match=r"predictions\.csv would be replaced"):
+        predict([write_lesion(tmp_path / "x.png")], weights, out=tmp_path)
+
+
 def test_rerun_replaces_and_is_deterministic(tmp_path, weights):
     source = write_lesion(tmp_path / "x.png")
     first = predict([source], weights, out=tmp_path / "out")

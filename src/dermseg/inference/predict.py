@@ -6,6 +6,7 @@ import io
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,11 +148,10 @@ def _require_own(table: Path) -> None:
     """
     if not os.path.lexists(table):
         return
-    try:
-        with table.open(encoding="utf-8") as file:
-            own = table.is_file() and file.readline(1000).startswith("source,width,height,")
-    except (OSError, ValueError):
-        own = False
+    own = False
+    if table.is_file():  # a pipe would be waited for
+        with suppress(OSError, ValueError), table.open(encoding="utf-8") as file:
+            own = file.readline(1000).startswith("source,width,height,")
     if not own:
         raise DataError(
             f"{printable(table)} would be replaced, but dermseg did not write it; "

@@ -15,7 +15,7 @@ class Ensemble(SegmentationModel):
     """The mean logits of networks of one form, each with its own weights.
 
     Networks that were trained from other seeds, or on other images, err in other places, so that their mean
-    is better than each of them. It is a network like any other: one weight file, one exported file.
+    is better than most of them. It is a network like any other: one weight file, one exported file.
 
     Its threshold is the mean of its members'; an estimate of Dice, which was fitted to a member alone, is
     left out.

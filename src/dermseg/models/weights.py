@@ -1,7 +1,8 @@
 """One weight file is one network: its tensors, and in the header what is needed to rebuild and use it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,7 @@ def read_notes(path: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is absent, damaged or not one of ours.
     """
-    path = weight_file(path)
-    _check_path(path)
-    notes = _read(path)[0].get("notes")
+    notes = _read_description(path).get("notes")
     return notes if isinstance(notes, dict) else {}
 
 
@@ -153,9 +152,7 @@ def notes_of_members(path: Path | str) -> list[dict[str, Any]]:
     Raises:
         CheckpointError: If the file is absent, damaged or not one of ours.
     """
-    file = weight_file(path)
-    _check_path(file)
-    description = _read(file)[0]
+    description = _read_description(path)
     notes, count = description.get("notes"), description.get("members", 1)
     members = notes.get("members", [notes]) if isinstance(notes, dict) else [{}]
     if not (isinstance(members, list) and members and all(isinstance(member, dict) for member in members)):
@@ -203,11 +200,27 @@ def _check_path(path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with _opened(path) as (file, description):
+        return description, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+
+
+def _read_description(path: Path | str) -> dict[str, Any]:
+    """Read the header alone, without the tensors."""
+    path = weight_file(path)
+    _check_path(path)
+    with _opened(path) as (_, description):
+        return description
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file of ours, and read its description."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            description = json.loads(metadata[HEADER])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is not a mapping)
+            description = json.loads((file.metadata() or {})[HEADER])
+            if not isinstance(description, dict):
+                raise CheckpointError(f"{path}: its description is no JSON object; save the model again")
+            yield file, description
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: damaged, or no safetensors file ({error}); fetch or save it again"
@@ -217,9 +230,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: a safetensors file that dermseg did not write (no readable {HEADER!r} in its header); "
             "for the authors' own weights use dermseg.models.released.load_released"
         ) from error
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{path}: its description is no JSON object; save the model again")
-    return description, tensors
 
 
 def _create(name: str, arguments: Mapping[str, Any], members: int) -> SegmentationModel:
