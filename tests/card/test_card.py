@@ -72,7 +72,7 @@ def facts():
                         "augmentation": {"preset": "strong"},
                     },
                     "epochs": 12,
-                    "best": {"epoch": 11},
+                    "kept": {"epoch": 11},
                     "seconds": 1800.0,
                     "environment": {"processor": "a processor", "threads": 2},
                 }

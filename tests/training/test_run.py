@@ -26,6 +26,7 @@ from dermseg.training.command import parse
 from dermseg.training.configuration import save_configuration
 from dermseg.training.folder import open_run
 from dermseg.training.module import SegmentationTask
+from dermseg.training.record import EpochRecord
 from dermseg.training.run import train
 
 
@@ -78,14 +79,24 @@ def test_a_run_leaves_everything_in_its_folder(tiny):
     assert f"weights: {folder / 'model.safetensors'}" in text
 
 
-def test_the_weights_are_those_of_the_best_epoch(tiny):
-    result, _ = report(tiny())
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_are_those_of_the_epoch_that_is_kept(tiny, keep, monkeypatch):
+    measured = EpochRecord._row
+    monkeypatch.setattr(  # an epoch that is worse than the one before
+        EpochRecord,
+        "_row",
+        lambda record, trainer: replace(row := measured(record, trainer), val_dice=1 / row.epoch),
+    )
+    result, text = report(tiny(keep=keep))
     model = load_model(result.weights)
     assert model.preprocessing.size == 32
-    best = torch.load(result.folder / "checkpoints/best.ckpt", weights_only=True)
-    assert best["epoch"] + 1 == result.history.best.epoch
+    kept = torch.load(result.folder / f"checkpoints/{keep}.ckpt", weights_only=True)
+    assert kept["epoch"] + 1 == result.history.kept(keep).epoch == {"best": 1, "last": 2}[keep]
     for key, value in model.state_dict().items():
-        assert torch.equal(value, best["state_dict"][f"network.{key}"]), key
+        assert torch.equal(value, kept["state_dict"][f"network.{key}"]), key
+    summary = json.loads((result.folder / "summary.json").read_text())
+    assert summary["kept"]["epoch"] == result.history.kept(keep).epoch
+    assert f"{keep} epoch {summary['kept']['epoch']} of 2" in text
     split = load_split(result.folder / "split.json")
     with safe_open(result.weights, framework="pt") as file:
         notes = json.loads(file.metadata()[HEADER])["notes"]
@@ -175,6 +186,7 @@ KILLED_RUN = """
 import os, signal, sys
 from dermseg.training.command import parse
 from dermseg.training.module import SegmentationTask
+from dermseg.training.record import EpochRecord
 from dermseg.training.run import train
 
 step = SegmentationTask.training_step

@@ -95,7 +95,7 @@ def card_facts(
 
 def _parts(notes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Trainings that followed each other, of which each started from the weights of the one before."""
-    part = {key: notes[key] for key in ("arguments", "epochs", "best", "seconds", "environment")}
+    part = {key: notes[key] for key in ("arguments", "epochs", "kept", "seconds", "environment")}
     return [*(_parts(notes["earlier"]) if "earlier" in notes else ()), part]
 
 

@@ -141,7 +141,7 @@ def _part(number: int, part: Mapping[str, Any]) -> str:
         f"Part {number}, from {start}: {part['epochs']} epochs at {a['size']} px, batch {a['batch_size']}; "
         f"BCE + Dice; AdamW at {a['learning_rate']:g}, cosine, epochs of warm-up: {a['warmup_epochs']}; "
         f"gradient norm cut at {a['gradient_clip']}; running average of the weights, {a['weight_average']}; "
-        f"augmentation {a['augmentation']}. Best epoch {part['best']['epoch']}."
+        f"augmentation {a['augmentation']}. Weights of epoch {part['kept']['epoch']}."
     )
 
 

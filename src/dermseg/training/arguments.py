@@ -157,6 +157,10 @@ class TrainArguments:
     """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998,
     say). By default the weights themselves are kept."""
 
+    keep: Literal["best", "last"] = "best"
+    """Epoch whose weights are kept: that of the highest validation Dice, or the last, at the lowest learning
+    rate. Where the validation images are few, choosing by them is partly chance."""
+
     patience: int | None = None
     """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
 

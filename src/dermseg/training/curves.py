@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 
 from dermseg.figures import MADE_BY
 from dermseg.files import replacing
-from dermseg.training.history import History
+from dermseg.training.history import History, Keep
 
 
-def draw_curves(path: Path, history: History) -> None:
-    """Write loss, overlap and learning rate over the epochs, with the best epoch marked."""
+def draw_curves(path: Path, history: History, keep: Keep = "best") -> None:
+    """Write loss, overlap and learning rate over the epochs, with the epoch marked whose weights are kept."""
     epochs = [row.epoch for row in history.epochs]
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     loss, overlap, rate = figure.subplots(1, 3)
@@ -19,9 +19,9 @@ def draw_curves(path: Path, history: History) -> None:
     loss.set(title="loss", xlabel="epoch")
     overlap.plot(epochs, [row.val_dice for row in history.epochs], marker=".", label="Dice")
     overlap.plot(epochs, [row.val_iou for row in history.epochs], marker=".", label="IoU")
-    best = history.best
+    kept = history.kept(keep)
     overlap.axvline(
-        best.epoch, color="grey", linestyle=":", label=f"best: {best.val_dice:.4f}, epoch {best.epoch}"
+        kept.epoch, color="grey", linestyle=":", label=f"{keep}: {kept.val_dice:.4f}, epoch {kept.epoch}"
     )
     overlap.set(title="validation, per-image mean", xlabel="epoch")
     rate.plot(epochs, [row.learning_rate for row in history.epochs], marker=".")

@@ -1,7 +1,10 @@
 """The curve of a run: one row of numbers per epoch."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Keep: TypeAlias = Literal["best", "last"]
+"""Which epoch's weights a run keeps."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class History:
     def best(self) -> Epoch:
         """The epoch with the highest validation Dice; of equals, the one with the lowest loss."""
         return max(self.epochs, key=lambda row: (row.val_dice, -row.val_loss))
+
+    def kept(self, keep: Keep) -> Epoch:
+        """The epoch whose weights the run keeps."""
+        return self.best if keep == "best" else self.epochs[-1]
 
     @property
     def epochs_since_best(self) -> int:

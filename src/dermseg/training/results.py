@@ -1,4 +1,4 @@
-"""What a run leaves when it ends: the best weights, its pictures and its summary."""
+"""What a run leaves when it ends: the weights it keeps, its pictures and its summary."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -29,20 +29,20 @@ SAMPLES = 8
 def write_results(
     folder: Path, arguments: TrainArguments, task: SegmentationTask, images: TrainingImages, history: History
 ) -> dict[str, Any]:
-    """Write model.safetensors of the best epoch, curves.png, samples.png and, last, summary.json.
+    """Write model.safetensors of the epoch that is kept, curves.png, samples.png and, last, summary.json.
 
     Args:
         folder: The run folder, with its checkpoints.
         arguments: Of the run.
-        task: Holds the network; gets the weights of the best epoch.
+        task: Holds the network; gets the weights of that epoch.
         images: Of the run.
         history: All its epochs.
 
     Returns:
         The summary.
     """
-    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")
-    task.load_state_dict(best["state_dict"])
+    kept = read_checkpoint(folder / "checkpoints" / f"{arguments.keep}.ckpt")
+    task.load_state_dict(kept["state_dict"])
     task.eval()
     summary = _summary(arguments, task.network, images, history)
     sides = {side: list(getattr(images.split, side)) for side in SIDES}
@@ -50,7 +50,7 @@ def write_results(
     if images.earlier:
         notes["earlier"] = images.earlier
     save_model(task.network, folder / "model.safetensors", notes=notes)
-    draw_curves(folder / "curves.png", history)
+    draw_curves(folder / "curves.png", history, arguments.keep)
     _draw_samples(folder / "samples.png", task, images.validation)
     write_json(folder / "summary.json", summary)
     return summary
@@ -80,6 +80,7 @@ def _summary(
         "epochs": len(history.epochs),
         "complete": history.is_complete(arguments.epochs, arguments.patience),
         "best": asdict(history.best),
+        "kept": asdict(history.kept(arguments.keep)),
         "metrics": "per-image means on the validation images, at training size",
         "seconds": round(history.seconds, 1),
         "environment": environment(),

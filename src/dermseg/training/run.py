@@ -39,7 +39,7 @@ class TrainResult:
 
     @property
     def weights(self) -> Path:
-        """Weights of the best epoch, for `dermseg predict` and `dermseg evaluate`."""
+        """Weights of the epoch that is kept, for `dermseg predict` and `dermseg evaluate`."""
         return self.folder / "model.safetensors"
 
 
@@ -47,8 +47,8 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     """Train a network, or continue its training, and leave everything in the run folder.
 
     The folder holds config.yaml, split.json, metrics.csv, tensorboard/, checkpoints/, and at the end
-    model.safetensors (best epoch), curves.png, samples.png and summary.json. The best epoch is chosen on the
-    validation images; the test images of the split take no part.
+    model.safetensors (of the best or the last epoch), curves.png, samples.png and summary.json. The best
+    epoch is chosen on the validation images; the test images of the split take no part.
 
     Killed at any moment, a run continues from its last finished epoch with the curve of an unbroken run.
     Stopped by the user, or by a loss that is not a number, it leaves the results of its finished epochs.
@@ -120,7 +120,9 @@ def _train(
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
                 write_results(run.path, arguments, task, images, finished[1])
-                _print(console, f"weights of the best epoch so far: {run.path / 'model.safetensors'}")
+                _print(
+                    console, f"weights of the {arguments.keep} epoch so far: {run.path / 'model.safetensors'}"
+                )
             raise
         complete, history = not record.out_of_time, record.history
     summary = write_results(run.path, arguments, task, images, history)
@@ -161,7 +163,7 @@ def _print_beginning(
     lines = [
         f"{network.name} ({parameters:.2f} M parameters) on {hardware}, {torch.get_num_threads()} threads",
         f"{images.collection.name}: {len(images.train)} images to train on, {len(images.validation)} to "
-        f"choose the best epoch, {len(images.split.test)} untouched; {arguments.size} px",
+        f"validate on, {len(images.split.test)} untouched; {arguments.size} px",
         f"run folder: {run.path}",
     ]
     if run.checkpoint is not None:
@@ -174,10 +176,10 @@ def _print_beginning(
 def _print_end(
     arguments: TrainArguments, folder: Path, summary: dict[str, Any], complete: bool, console: Console
 ) -> None:
-    best = summary["best"]
+    kept = summary["kept"]
     lines = [
-        f"best epoch {best['epoch']} of {summary['epochs']}: validation Dice {best['val_dice']:.4f}, "
-        f"IoU {best['val_iou']:.4f} (per-image means at training size)",
+        f"{arguments.keep} epoch {kept['epoch']} of {summary['epochs']}: validation Dice "
+        f"{kept['val_dice']:.4f}, IoU {kept['val_iou']:.4f} (per-image means at training size)",
         f"weights: {folder / 'model.safetensors'}",
         f"pictures: {folder / 'curves.png'}, {folder / 'samples.png'}",
     ]

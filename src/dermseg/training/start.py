@@ -18,7 +18,7 @@ from dermseg.weights import weight_file
 
 _IMAGES = ("split", "fingerprints")
 """Notes of a weight file that say which images shaped it."""
-_TRAINING = ("model", "data", "arguments", "epochs", "best", "seconds", "environment", "earlier")
+_TRAINING = ("model", "data", "arguments", "epochs", "best", "kept", "seconds", "environment", "earlier")
 """Notes that say how it was trained."""
 
 
