@@ -6,11 +6,11 @@
 Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
 The stages, in order:
 
-- folds: the recipe (configs/NETWORK.yaml, then `second`, below) on each of five folds; `tiny` is the first;
-  `default` is the mean of two networks, of two seeds;
+- folds: the recipe (configs/NETWORK.yaml, then what `recipe`, below, adds) on each of five folds; `tiny` is
+  the first; `default` is the mean of two networks, of two seeds;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
-- final: the same on all pairs but 168, which choose the epoch; `default` is this one;
+- final: the same on all pairs but 168, which choose the epoch of its first part; `default` is this one;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
 - evaluate: scores on the test side, or out of fold, and on PH2;
 - effects: Dice under graded changes;
@@ -100,8 +100,8 @@ class Plan:
 
 def recipe(
     plan: Plan, name: str, split: str, seed: int = 0, peer: bool = False
-) -> tuple[TrainArguments, TrainArguments]:
-    """Return both parts of the recipe: `NAME-first`, and `NAME`, which holds the result."""
+) -> tuple[TrainArguments, ...]:
+    """Return the parts of the recipe: `NAME-first`, `NAME-second`, and `NAME`, which holds the result."""
     first = parse(["--config", str(ROOT / "configs" / f"{plan.network}.yaml")])
     if peer:
         import peer_unet  # noqa: F401 (registers the network)
@@ -117,14 +117,31 @@ def recipe(
         out=plan.work / f"{name}-first",
         resume=True,
     )
-    weights = str(plan.work / f"{name}-first" / "model.safetensors")
-    # From there the recipe goes on with larger images, for fewer epochs.
-    second = replace(first, weights=weights, size=160, epochs=6, learning_rate=4e-4, out=plan.work / name)
-    return first, second
+    # From there the recipe goes on with larger images. The 168 validation images choose no epoch any more:
+    # they are too few for that.
+    second = replace(
+        first,
+        weights=str(plan.work / f"{name}-first" / "model.safetensors"),
+        size=160,
+        epochs=6,
+        learning_rate=4e-4,
+        keep="last",
+        out=plan.work / f"{name}-second",
+    )
+    # Under strong augmentation the network does no better on the images that it learned from than on others:
+    # at the end it is shown what images are like.
+    third = replace(
+        second,
+        weights=str(plan.work / f"{name}-second" / "model.safetensors"),
+        epochs=12,
+        augmentation={"preset": "default", "scale": 0.2, "frame": 0.15},
+        out=plan.work / name,
+    )
+    return first, second, third
 
 
 def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
-    """Train both parts of the recipe from every seed, or continue them, and join what came out in NAME."""
+    """Train all parts of the recipe from every seed, or continue them, and join what came out in NAME."""
     seeds = SEEDS["peer" if peer else plan.network]
     for seed in seeds:
         for part in recipe(plan, member(name, seed), split, seed, peer):
@@ -152,8 +169,8 @@ def member(name: str, seed: int) -> str:
 def draw(plan: Plan) -> list[Split]:
     """Divide the images into folds; what shows one lesion, or is nearly the same picture, stays together."""
     collection = read_collection(plan.isic)
-    sizes = [part.size for part in recipe(plan, "folds", "")]
-    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in reversed(sizes))
+    sizes = sorted({part.size for part in recipe(plan, "folds", "")}, reverse=True)
+    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in sizes)
     images = Images(collection, plan.isic, tuple(caches))
     return draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
 
@@ -337,9 +354,8 @@ def ship(plan: Plan) -> None:
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(plan.work / f"ours-{number}" / "split.json", copy)
     for seed in SEEDS[plan.network]:
-        run = member(plan.source, seed)
-        copy_curves(plan, plan.work / f"{run}-first", results / f"seed-{seed}" / "part-1")
-        copy_curves(plan, plan.work / run, results / f"seed-{seed}" / "part-2")
+        for number, part in enumerate(recipe(plan, member(plan.source, seed), "", seed), 1):
+            copy_curves(plan, part.out, results / f"seed-{seed}" / f"part-{number}")
     titles = evaluations(plan)
     of_image = traits(read_collection(plan.isic).pairs)
     labels = {title: {} if title == OWN_TITLE else of_image for title in titles}

@@ -40,6 +40,7 @@ def trained(script, monkeypatch):
     made = SimpleNamespace(shift=0, calls=[])
 
     def train(arguments, console):
+        assert arguments.weights is None or Path(arguments.weights).exists()
         made.calls.append((arguments.out.name, arguments.seed, arguments.size))
         arguments.out.mkdir(exist_ok=True)
         torch.manual_seed(arguments.seed + made.shift)
@@ -51,12 +52,14 @@ def trained(script, monkeypatch):
     return made
 
 
-def test_every_seed_trains_both_parts_and_their_networks_are_joined(script, plan, trained):
+def test_every_seed_trains_all_parts_and_their_networks_are_joined(script, plan, trained):
     script.run(plan, "ours-1", "split.json")
     assert trained.calls == [
         ("ours-1-seed0-first", 0, 128),
+        ("ours-1-seed0-second", 0, 160),
         ("ours-1-seed0", 0, 160),
         ("ours-1-seed1-first", 1, 128),
+        ("ours-1-seed1-second", 1, 160),
         ("ours-1-seed1", 1, 160),
     ]
     joined = load_model(plan.work / "ours-1" / "model.safetensors")
@@ -68,7 +71,7 @@ def test_every_seed_trains_both_parts_and_their_networks_are_joined(script, plan
 def test_one_seed_is_one_network(script, plan, trained):
     script.run(replace(plan, network="tiny"), "ours-1", "split.json")
     assert load_model(plan.work / "ours-1" / "model.safetensors").name == "vm_unet"
-    assert len(trained.calls) == 2
+    assert len(trained.calls) == 3
 
 
 def test_a_fit_stays_as_long_as_its_network_does(script, plan, trained):
