@@ -15,6 +15,9 @@ are left out."""
 
 GEOMETRIES: tuple[Geometry, ...] = get_args(Geometry)
 
+LARGEST_SIDE = 8192
+"""Side of a square in pixels beyond which a size is taken for a mistake."""
+
 
 class Area(NamedTuple):
     """A rectangle of whole pixels."""

@@ -17,6 +17,7 @@ from rich.progress import track
 from scipy import ndimage
 
 from dermseg.data.artefacts import FloatArray, add_bubbles, add_hair, add_ruler, add_vignette
+from dermseg.data.geometry import LARGEST_SIDE
 from dermseg.data.pairs import Collection, Pair
 from dermseg.errors import ConfigError
 from dermseg.files import read_json, replacing, write_json
@@ -28,7 +29,7 @@ VERSION = 1
 # density 1.
 _PIGMENTS = np.array([[0.60, 1.05, 1.50], [1.15, 0.95, 0.65], [0.06, 0.40, 0.33]], np.float32)
 
-_SIZES = range(16, 8193)
+_SIZES = range(16, LARGEST_SIDE + 1)
 """Sides in pixels that can be drawn."""
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dermseg.data.geometry import Geometry, check_geometry
+from dermseg.data.geometry import LARGEST_SIDE, Geometry, check_geometry
 from dermseg.data.preprocessing.table import check_steps
 from dermseg.errors import ConfigError
 from dermseg.models.expected_dice import ExpectedDice
@@ -17,8 +17,6 @@ from dermseg.models.release import Release
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-LARGEST_SIZE = 8192
-"""Side in pixels beyond which a preprocessing size is taken for a mistake."""
 
 
 def check_threshold(threshold: float) -> float:
@@ -50,9 +48,9 @@ class Preprocessing:
     def __post_init__(self) -> None:
         check_geometry(self.geometry)
         check_steps(self.steps)
-        if type(self.size) is not int or not 1 <= self.size <= LARGEST_SIZE:
+        if type(self.size) is not int or not 1 <= self.size <= LARGEST_SIDE:
             raise ConfigError(
-                f"preprocessing size must be a whole number from 1 to {LARGEST_SIZE}, got {self.size}"
+                f"preprocessing size must be a whole number from 1 to {LARGEST_SIDE}, got {self.size}"
             )
         numbers = all(
             isinstance(value, (int, float)) and math.isfinite(value) for value in (*self.mean, *self.std)

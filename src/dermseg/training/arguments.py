@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dermseg.data.geometry import Geometry, check_geometry
+from dermseg.data.geometry import LARGEST_SIDE, Geometry, check_geometry
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
 
@@ -17,8 +17,6 @@ RUNTIME = frozenset(
 
 MOST_PROCESSES = 1024
 """Threads or workers beyond which a number is taken for a mistake: the machine would go under."""
-LARGEST_SIDE = 8192
-"""Side in pixels beyond which a size is."""
 
 
 @dataclass
