@@ -59,6 +59,13 @@ def test_table_1_keeps_the_paper_and_ours_apart(tmp_path):
     assert list(rows)[:17] == [row.name for row in published().table_1]
 
 
+def test_table_1_says_where_another_form_of_a_system_stands(tmp_path):
+    rows = rows_of(table_1(analysed(tmp_path, {"unet+width=8": 0.7, "xlstm_vmunet+xlstm_layers=s": 0.8})))
+    assert rows["U-Net"]["cells"] == "in another form only, below"
+    assert rows["XLSTM-VMUNet"]["cells"] == "in another form only, Table 2"
+    assert rows["UNeXt"]["cells"] == "not in this grid"
+
+
 def test_captions_say_what_was_measured_on(tmp_path):
     analysis = analysed(tmp_path, {"unet": 0.8})
     for table in (table_1(analysis), table_2(analysis)):

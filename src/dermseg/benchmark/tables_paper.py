@@ -45,10 +45,13 @@ def table_1(analysis: Analysis) -> Table:
         for system in analysis.results.systems
         if not system.system.model_arguments
     }
-    rows: list[Mapping[str, Value]] = [
-        {"name": row.name, **_printed(row), **_measured(analysis, plain.get(row.key))}
-        for row in published().table_1
-    ]
+    forms = {system.system.model for system in analysis.results.systems}
+    rows: list[Mapping[str, Value]] = []
+    for row in published().table_1:
+        absent = _ABSENT
+        if row.key in forms:
+            absent = f"in another form only, {'Table 2' if row.key == NETWORK else 'below'}"
+        rows.append({"name": row.name, **_printed(row), **_measured(analysis, plain.get(row.key), absent)})
     named = {row.key for row in published().table_1}
     rows += [
         {"name": system.label, **_measured(analysis, system)}
@@ -136,9 +139,9 @@ def _printed(row: PaperRow) -> dict[str, Value]:
     return {"paper_dice": row.dice, "paper_iou": row.iou}
 
 
-def _measured(analysis: Analysis, system: SystemResult | None) -> dict[str, Value]:
+def _measured(analysis: Analysis, system: SystemResult | None, absent: str = _ABSENT) -> dict[str, Value]:
     if system is None:
-        return {"cells": _ABSENT}
+        return {"cells": absent}
     if not system.done:
         return {"cells": system.progress}
     means, pooled = analysis.means[system.label], system.pooled()
