@@ -45,7 +45,7 @@ def facts():
         "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
     }
     return {
-        "version": 4,
+        "version": 5,
         "name": "small",
         "file": {"sha256": "abc123", "bytes": 2**21, "parameters": 1_250_000},
         "model": {

@@ -18,7 +18,7 @@ from dermseg.models.weights import load_model, notes_of_members, read_notes
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]
 """By what they say, such as "diagnosis": the label of every image, by its identifier."""
-VERSION = 4
+VERSION = 5
 """Of the facts' format."""
 
 
@@ -95,7 +95,9 @@ def card_facts(
 
 def _parts(notes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Trainings that followed each other, of which each started from the weights of the one before."""
-    part = {key: notes[key] for key in ("arguments", "epochs", "kept", "seconds", "environment")}
+    part = {key: notes[key] for key in ("arguments", "epochs", "seconds", "environment")}
+    # Before there was a choice, the best epoch was kept.
+    part["kept"] = notes["kept"] if "kept" in notes else notes["best"]
     return [*(_parts(notes["earlier"]) if "earlier" in notes else ()), part]
 
 
