@@ -100,7 +100,7 @@ def _data(facts: Facts) -> Section:
     training = facts["training"]
     images = training["images"]
     if facts["calibration"]["networks"] > 1:
-        others = "chose the epoch; none were left for a test, which other networks of the same recipe stood"
+        others = "validated it; none were left for a test, which other networks of the same recipe stood"
     else:
         others = f"chose the epoch and what was fitted; {images['test']:,} were left for the test"
     return Section(
