@@ -156,6 +156,16 @@ def test_an_interrupted_run_continues_with_the_unbroken_curve(tiny, unbroken, mo
     assert_same_run(result.folder, unbroken)
 
 
+def test_the_last_epoch_is_kept_where_a_kill_came_before_its_checkpoint(tiny, monkeypatch):
+    with monkeypatch.context() as patch:
+        _die(patch, "after best.ckpt")
+        with pytest.raises(Killed):
+            report(tiny(epochs=1, keep="last"))
+    result, _ = report(tiny(epochs=1, keep="last", resume=True))
+    assert result.complete
+    assert load_model(result.weights).preprocessing.size == 32
+
+
 def _raise_killed(*_):
     raise Killed
 
@@ -186,7 +196,6 @@ KILLED_RUN = """
 import os, signal, sys
 from dermseg.training.command import parse
 from dermseg.training.module import SegmentationTask
-from dermseg.training.record import EpochRecord
 from dermseg.training.run import train
 
 step = SegmentationTask.training_step

@@ -1,6 +1,7 @@
 """What a cell says of itself in cell.json, its scores apart."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dermseg.benchmark.plan import Cell, Plan
@@ -41,7 +42,7 @@ def describe_cell(
         "images": summary["images"],
         "epochs": len(result.history.epochs),
         "best_epoch": result.history.best.epoch,
-        "validation": summary["kept"],
+        "validation": asdict(result.history.kept(arguments.keep)),
         "size": costs.size,
         "parameters": costs.parameters,
         "multiply_adds": costs.multiply_adds,

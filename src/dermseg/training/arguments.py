@@ -8,6 +8,7 @@ from typing import Any, Literal
 from dermseg.data.geometry import LARGEST_SIDE, Geometry, check_geometry
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
+from dermseg.training.history import Keep
 
 RUNTIME = frozenset(
     {"data", "layout", "masks", "groups", "cache", "out", "resume"}
@@ -155,7 +156,7 @@ class TrainArguments:
     """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998,
     say). By default the weights themselves are kept."""
 
-    keep: Literal["best", "last"] = "best"
+    keep: Keep = "best"
     """Epoch whose weights are kept: that of the highest validation Dice, or the last, at the lowest learning
     rate. Where the validation images are few, choosing by them is partly chance."""
 

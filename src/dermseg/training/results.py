@@ -15,7 +15,7 @@ from dermseg.inference.paths import printable
 from dermseg.models.base import SegmentationModel
 from dermseg.models.weights import save_model
 from dermseg.training.arguments import RUNTIME, TrainArguments
-from dermseg.training.checkpoints import read_checkpoint
+from dermseg.training.checkpoints import newest_checkpoint, read_checkpoint
 from dermseg.training.curves import draw_curves
 from dermseg.training.environment import environment
 from dermseg.training.history import History
@@ -41,7 +41,10 @@ def write_results(
     Returns:
         The summary.
     """
-    kept = read_checkpoint(folder / "checkpoints" / f"{arguments.keep}.ckpt")
+    checkpoints = folder / "checkpoints"
+    # A run may have been killed between best.ckpt, of its last epoch, and last.ckpt.
+    newest = newest_checkpoint(checkpoints) if arguments.keep == "last" else None
+    kept = read_checkpoint(newest[0] if newest else checkpoints / "best.ckpt")
     task.load_state_dict(kept["state_dict"])
     task.eval()
     summary = _summary(arguments, task.network, images, history)
