@@ -9,6 +9,7 @@ The stages, in order:
 - folds: the recipe (configs/NETWORK.yaml, then what `recipe`, below, adds) on each of five folds; `tiny` is
   the first; `default` is the mean of two networks, of two seeds;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
+- alone: the first network of each fold without the others, as the peer is one;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch of its first part; `default` is this one;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
@@ -58,6 +59,7 @@ from dermseg.training.command import parse
 from dermseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
 NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
 SEEDS = {"default": (0, 1), "tiny": (0,), "peer": (0,)}
@@ -69,6 +71,8 @@ MIRRORS = {"default": True, "tiny": False}
 """Whether the network averages an image and its mirror images by default; `tiny` is to be fast."""
 PEER_HEAD = "network.segmentation_head.0"
 """Name of the peer's last convolution."""
+RUNS = {"ours": "ours-{}", "alone": "ours-{}-seed0/alone", "peer": "peer-{}"}
+"""Where the scores of a fold are: of the mean of our networks, of the first of them, and of the peer."""
 SOURCES = ("ours-1", "holdout", "final")
 HOLDOUT_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
 OWN_TITLE = "ISIC 2018, the images of its fold, which it never saw (crops, 512 px)"
@@ -184,14 +188,30 @@ def folds(plan: Plan, peer: bool = False) -> None:
         save_split(split, path)
         name = f"{'peer' if peer else 'ours'}-{number}"
         run(plan, name, str(path), peer)
-        fitted = plan.work / name / "fitted.safetensors"
-        pairs = read_collection(plan.isic).select(split.validation)
-        if not fitted.exists():
-            weights = plan.work / name / "model.safetensors"
-            head = PEER_HEAD if peer else HEAD
-            calibrate(weights, [(weights, pairs)], fitted, SIZES, head, mirrors=MIRRORS[plan.network])
-        score(plan.isic, fitted, str(path), plan.work / name / "isic2018")
-        score(plan.ph2, fitted, None, plan.work / name / "ph2")
+        score_fold(plan, plan.work / name, plan.work / name, PEER_HEAD if peer else HEAD)
+
+
+def alone(plan: Plan) -> None:
+    """Fit and score the network of the first seed of every fold, and keep their scores on all folds."""
+    for number in plan.folds:
+        out = plan.work / RUNS["alone"].format(number)
+        out.mkdir(exist_ok=True)
+        score_fold(plan, out.parent, out)
+    together = plan.work / "alone"
+    gather_folds(plan, "alone", together)
+    keep_scores(plan, together, RESULTS / plan.network / "alone" / "isic2018-folds")
+
+
+def score_fold(plan: Plan, run: Path, out: Path, head: str = HEAD) -> None:
+    """Fit the network of a run on its validation images, and score it on those that it never saw."""
+    fitted = out / "fitted.safetensors"
+    split = run / "split.json"
+    if not fitted.exists():
+        weights = run / "model.safetensors"
+        pairs = read_collection(plan.isic).select(load_split(split).validation)
+        calibrate(weights, [(weights, pairs)], fitted, SIZES, head, mirrors=MIRRORS[plan.network])
+    score(plan.isic, fitted, str(split), out / "isic2018")
+    score(plan.ph2, fitted, None, out / "ph2")
 
 
 def final(plan: Plan) -> None:
@@ -263,7 +283,7 @@ def scores(plan: Plan) -> None:
 
 def gather_folds(plan: Plan, name: str, out: Path) -> None:
     """Put the scores of the folds into one table: every image by the network that never saw it."""
-    folders = [plan.work / f"{name}-{number}" / "isic2018" for number in plan.folds]
+    folders = [plan.work / RUNS[name].format(number) / "isic2018" for number in plan.folds]
     out.mkdir(parents=True, exist_ok=True)
     header, rows = "", list[str]()
     calibration = Calibration.none()
@@ -306,28 +326,31 @@ def latency(plan: Plan) -> None:
 def compare(plan: Plan) -> None:
     """Test the difference to the peer image by image, on every fold that both were trained on.
 
-    Writes the result and the scores of both into results/NETWORK/peer.
+    Writes the result and the scores of all into results/NETWORK/peer.
     """
-    folder = ROOT / "results" / plan.network / "peer"
+    folder = RESULTS / plan.network / "peer"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = [n for n in plan.folds if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
     found: dict[str, object] = {"folds": numbers}
     for data in ("isic2018", "ph2"):
-        tables: dict[str, list[list[Row]]] = {"ours": [], "peer": []}
+        tables: dict[str, list[list[Row]]] = {name: [] for name in RUNS}
         for name, n in product(tables, numbers):
             table = folder / f"{data}-{name}-{n}.csv"
-            shutil.copyfile(plan.work / f"{name}-{n}" / data / "per_image.csv", table)
+            shutil.copyfile(plan.work / RUNS[name].format(n) / data / "per_image.csv", table)
             tables[name].append(read_rows(table))
-        ours, peer = (mean_dice(rows) for rows in tables.values())
-        _, p = paired_wilcoxon(ours, peer)
-        found[data] = {
-            "images": len(ours),
-            "ours": sum(ours) / len(ours),
-            "peer": sum(peer) / len(peer),
-            "p_dice": p,
-            "rank_biserial": rank_biserial(ours, peer),
+        dice = {name: mean_dice(rows) for name, rows in tables.items()}
+        found[data] = {"images": len(dice["peer"])} | {
+            name: beside(values, dice["peer"]) for name, values in dice.items()
         }
     write_json(folder / "compare.json", found)
+
+
+def beside(dice: Sequence[float], peer: Sequence[float]) -> dict[str, float]:
+    """Return the mean Dice and, but for the peer itself, the paired test of the difference to the peer's."""
+    mean = {"dice": sum(dice) / len(dice)}
+    if dice == peer:
+        return mean
+    return mean | {"p": paired_wilcoxon(dice, peer)[1], "rank_biserial": rank_biserial(dice, peer)}
 
 
 def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:
@@ -341,13 +364,10 @@ def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:
 def ship(plan: Plan) -> None:
     """Put weights, checksum, card and scores into the repository."""
     folder = ROOT / "src" / "dermseg" / "weights"
-    results = ROOT / "results" / plan.network
+    results = RESULTS / plan.network
     shutil.copyfile(plan.weights, folder / plan.weights.name)
     for source in evaluations(plan).values():
-        for file in ("per_image.csv", "summary.json"):
-            target = results / source.name / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_text(target, without_folders(plan, (source / file).read_text(encoding="utf-8")))
+        keep_scores(plan, source, results / source.name)
     shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
     for number in plan.folds:
         copy = results / "splits" / f"fold-{number}.json"
@@ -370,6 +390,13 @@ def ship(plan: Plan) -> None:
     write_json(folder / f"{plan.network}.json", json.loads(without_folders(plan, json.dumps(facts))))
     index = read_json(folder / "index.json") or {}
     write_json(folder / "index.json", index | {plan.network: {"sha256": facts["file"]["sha256"]}})
+
+
+def keep_scores(plan: Plan, source: Path, out: Path) -> None:
+    """Copy per-image scores and their summary into the repository."""
+    out.mkdir(parents=True, exist_ok=True)
+    for file in ("per_image.csv", "summary.json"):
+        write_text(out / file, without_folders(plan, (source / file).read_text(encoding="utf-8")))
 
 
 def without_folders(plan: Plan, text: str) -> str:
@@ -397,6 +424,7 @@ def diagnoses(ph2: Path) -> dict[str, str]:
 STAGES: dict[str, Callable[[Plan], None]] = {
     "folds": folds,
     "peer-folds": partial(folds, peer=True),
+    "alone": alone,
     "holdout": partial(run, name="holdout", split="isic2018-2094"),
     "final": final,
     "fit": fit,

@@ -1,6 +1,7 @@
 """The script behind the weights that ship: what it joins, keeps and throws away. It trains elsewhere."""
 
 import importlib.util
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dermseg.card.scores import Row
+from dermseg.card.scores import METRICS, Row
 from dermseg.data.splits import Split, save_split
+from dermseg.evaluation.calibration import Calibration
+from dermseg.files import read_json, write_json
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, save_model
 
@@ -52,6 +55,33 @@ def trained(script, monkeypatch):
     return made
 
 
+@pytest.fixture
+def scored(script, monkeypatch, tmp_path):
+    """Stand in for fits and scores: every network has the Dice `dice` of its run on its fold's one image."""
+    made = SimpleNamespace(dice={}, calls=[])
+    columns = ("height", "width", *METRICS, "tp", "fp", "fn")
+
+    def calibrate(weights, unseen, out, *_, mirrors):
+        assert [(path, list(pairs)) for path, pairs in unseen] == [(weights, ["b"])]
+        shutil.copyfile(weights, out)
+
+    def evaluate(data, *, weights, split, out):
+        run = weights.parent.relative_to(tmp_path)
+        made.calls.append((data.name, str(run)))
+        out.mkdir(parents=True)
+        dice = made.dice[str(run)]
+        table = f"identifier,{','.join(columns)}\n{run.parts[0]},1,1{f',{dice}' * (len(columns) - 2)}\n"
+        (out / "per_image.csv").write_text(table)
+        write_json(out / "calibration.json", Calibration.none().to_json())
+        write_json(out / "summary.json", {"model": {"name": str(tmp_path)}, "split": "s"})
+
+    monkeypatch.setattr(script, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(script, "read_collection", lambda _: SimpleNamespace(select=list))
+    monkeypatch.setattr(script, "calibrate", calibrate)
+    monkeypatch.setattr(script, "evaluate", evaluate)
+    return made
+
+
 def test_every_seed_trains_all_parts_and_their_networks_are_joined(script, plan, trained):
     script.run(plan, "ours-1", "split.json")
     assert trained.calls == [
@@ -83,6 +113,38 @@ def test_a_fit_stays_as_long_as_its_network_does(script, plan, trained):
     trained.shift = 5
     script.run(plan, "ours-1", "split.json")
     assert not fit.exists()
+
+
+def test_the_first_network_of_every_fold_is_scored_alone(script, plan, trained, scored):
+    scored.dice = {"ours-1-seed0/alone": 0.5, "ours-2-seed0/alone": 0.75}
+    for fold in (1, 2):
+        script.run(plan, f"ours-{fold}", "split.json")
+    script.alone(plan)
+    script.alone(plan)  # resumed: scores nothing twice
+    assert scored.calls == [(data, f"ours-{fold}-seed0/alone") for fold in (1, 2) for data in ("ISIC", "PH2")]
+    summary = read_json(script.RESULTS / "default" / "alone" / "isic2018-folds" / "summary.json")
+    assert summary["images"] == 2
+    assert summary["per_image_mean"]["dice"]["mean"] == 0.625
+    assert summary["model"]["name"] == "RUNS"
+
+
+def test_ours_and_the_first_of_ours_are_compared_with_the_peer(script, plan, trained, scored):
+    scored.dice = {"ours-1": 0.5, "ours-1-seed0/alone": 0.25, "peer-1": 0.375}
+    script.run(plan, "ours-1", "split.json")
+    script.run(plan, "peer-1", "split.json")
+    script.alone(replace(plan, folds=(1,)))
+    for run in ("ours-1", "peer-1"):
+        script.score_fold(plan, plan.work / run, plan.work / run)
+    script.compare(plan)
+    found = read_json(script.RESULTS / "default" / "peer" / "compare.json")
+    assert found["folds"] == [1]  # of two: the other has no peer
+    assert {name: entry["dice"] for name, entry in list(found["ph2"].items())[1:]} == {
+        "ours": 0.5,
+        "alone": 0.25,
+        "peer": 0.375,
+    }
+    assert found["ph2"]["ours"]["rank_biserial"] == 1
+    assert found["ph2"]["alone"]["rank_biserial"] == -1
 
 
 def test_an_unfinished_training_ends_the_stage(script, plan, trained, monkeypatch):
