@@ -3,11 +3,11 @@
     python scripts/train_default.py --isic ISIC_DIR --ph2 PH2_DIR --work RUNS [--stages STAGE ...]
     python scripts/train_default.py --network tiny ... --work OTHER_RUNS
 
-Every stage is resumed where it stopped, so the same command goes on after a kill or a spent time budget.
-The stages, in order:
+After a kill or a spent time budget the same command goes on: trainings and the scores of folds are resumed
+where they stopped, the stages from `fit` on, minutes each, begin again. The stages, in order:
 
-- folds: the recipe (configs/NETWORK.yaml, then what `recipe`, below, adds) on each of five folds; `tiny` is
-  the first; `default` is the mean of two networks, of two seeds;
+- folds: the recipe (configs/NETWORK.yaml, then what `recipe`, below, adds) on each of the five folds in
+  results/default/splits; `tiny` is the first; `default` is the mean of two networks, of two seeds;
 - peer-folds: the same with the peer (scripts/peer_unet.py) in the network's place;
 - alone: the first network of each fold without the others, as the peer is one;
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
@@ -37,21 +37,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dermseg.benchmark.sources import Images, draw_folds
 from dermseg.card.calibrate import calibrate
 from dermseg.card.fitting import HEAD
 from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
 from dermseg.card.scores import Row, read_rows, summarise
 from dermseg.card.traits import traits
-from dermseg.data.cache import directory_for, prepare
 from dermseg.data.pairs import Pair
 from dermseg.data.readers import read_collection
-from dermseg.data.splits import Split, load_split, save_split
+from dermseg.data.splits import load_split, save_split
 from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
-from dermseg.files import read_json, sha256_of, write_json, write_text
+from dermseg.files import copy, read_json, sha256_of, write_json, write_text
 from dermseg.models.join import join
 from dermseg.models.weights import load_model
 from dermseg.training.arguments import TrainArguments
@@ -64,8 +62,7 @@ NETWORKS = {"default": "final", "tiny": "ours-1"}
 """By the network's name: the run that ships."""
 SEEDS = {"default": (0, 1), "tiny": (0,), "peer": (0,)}
 """Of the networks whose mean each of them is."""
-FOLDS = 5
-ALL_FOLDS = tuple(range(1, FOLDS + 1))
+ALL_FOLDS = (1, 2, 3, 4, 5)
 SIZES = (160,)
 MIRRORS = {"default": True, "tiny": False}
 """Whether the network averages an image and its mirror images by default; `tiny` is to be fast."""
@@ -156,12 +153,11 @@ def run(plan: Plan, name: str, split: str, peer: bool = False) -> None:
     if len(folders) > 1:
         join([folder / "model.safetensors" for folder in folders], made)
     else:
-        shutil.copyfile(folders[0] / "model.safetensors", made)
+        copy(folders[0] / "model.safetensors", made)
     out = plan.work / name
     if not (out / "model.safetensors").exists() or sha256_of(out / "model.safetensors") != sha256_of(made):
         shutil.rmtree(out, ignore_errors=True)  # a fit and scores there are of another network
-        out.mkdir()
-    shutil.copyfile(folders[0] / "split.json", out / "split.json")
+    copy(folders[0] / "split.json", out / "split.json")
     made.replace(out / "model.safetensors")
 
 
@@ -170,24 +166,16 @@ def member(name: str, seed: int) -> str:
     return f"{name}-seed{seed}"
 
 
-def draw(plan: Plan) -> list[Split]:
-    """Divide the images into folds; what shows one lesion, or is nearly the same picture, stays together."""
-    collection = read_collection(plan.isic)
-    sizes = sorted({part.size for part in recipe(plan, "folds", "")}, reverse=True)
-    caches = (prepare(collection.pairs, size, directory_for(plan.isic, size)) for size in sizes)
-    images = Images(collection, plan.isic, tuple(caches))
-    return draw_folds(images, FOLDS, validation=0.1, table=None, allow_leak=False, console=Console())
+def fold_file(number: int) -> Path:
+    """Where a fold is on record; both networks are trained and scored on the same."""
+    return RESULTS / "default" / "splits" / f"fold-{number}.json"
 
 
 def folds(plan: Plan, peer: bool = False) -> None:
     """Train every fold, fit it on its validation images, and score it on those that it never saw."""
-    for number, split in enumerate(draw(plan), 1):
-        if number not in plan.folds:
-            continue
-        path = plan.work / "splits" / f"{split.name}.json"
-        save_split(split, path)
+    for number in plan.folds:
         name = f"{'peer' if peer else 'ours'}-{number}"
-        run(plan, name, str(path), peer)
+        run(plan, name, str(fold_file(number)), peer)
         score_fold(plan, plan.work / name, plan.work / name, PEER_HEAD if peer else HEAD)
 
 
@@ -195,7 +183,6 @@ def alone(plan: Plan) -> None:
     """Fit and score the network of the first seed of every fold, and keep their scores on all folds."""
     for number in plan.folds:
         out = plan.work / RUNS["alone"].format(number)
-        out.mkdir(exist_ok=True)
         score_fold(plan, out.parent, out)
     together = plan.work / "alone"
     gather_folds(plan, "alone", together)
@@ -216,7 +203,7 @@ def score_fold(plan: Plan, run: Path, out: Path, head: str = HEAD) -> None:
 
 def final(plan: Plan) -> None:
     """Train on all pairs but the validation images of the first fold, which choose the epoch."""
-    first = draw(plan)[0]
+    first = load_split(fold_file(1))
     split = replace(first, name="isic2018-2094-all", train=first.train + first.test, test=())
     path = plan.work / "splits" / "final.json"
     save_split(split, path)
@@ -284,7 +271,6 @@ def scores(plan: Plan) -> None:
 def gather_folds(plan: Plan, name: str, out: Path) -> None:
     """Put the scores of the folds into one table: every image by the network that never saw it."""
     folders = [plan.work / RUNS[name].format(number) / "isic2018" for number in plan.folds]
-    out.mkdir(parents=True, exist_ok=True)
     header, rows = "", list[str]()
     calibration = Calibration.none()
     for folder in folders:
@@ -329,14 +315,13 @@ def compare(plan: Plan) -> None:
     Writes the result and the scores of all into results/NETWORK/peer.
     """
     folder = RESULTS / plan.network / "peer"
-    folder.mkdir(parents=True, exist_ok=True)
     numbers = [n for n in plan.folds if (plan.work / f"peer-{n}" / "ph2" / "summary.json").exists()]
     found: dict[str, object] = {"folds": numbers}
     for data in ("isic2018", "ph2"):
         tables: dict[str, list[list[Row]]] = {name: [] for name in RUNS}
         for name, n in product(tables, numbers):
             table = folder / f"{data}-{name}-{n}.csv"
-            shutil.copyfile(plan.work / RUNS[name].format(n) / data / "per_image.csv", table)
+            copy(plan.work / RUNS[name].format(n) / data / "per_image.csv", table)
             tables[name].append(read_rows(table))
         dice = {name: mean_dice(rows) for name, rows in tables.items()}
         found[data] = {"images": len(dice["peer"])} | {
@@ -365,14 +350,10 @@ def ship(plan: Plan) -> None:
     """Put weights, checksum, card and scores into the repository."""
     folder = ROOT / "src" / "dermseg" / "weights"
     results = RESULTS / plan.network
-    shutil.copyfile(plan.weights, folder / plan.weights.name)
+    copy(plan.weights, folder / plan.weights.name)
     for source in evaluations(plan).values():
         keep_scores(plan, source, results / source.name)
-    shutil.copyfile(plan.work / plan.source / "split.json", results / "split.json")
-    for number in plan.folds:
-        copy = results / "splits" / f"fold-{number}.json"
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(plan.work / f"ours-{number}" / "split.json", copy)
+    copy(plan.work / plan.source / "split.json", results / "split.json")
     for seed in SEEDS[plan.network]:
         for number, part in enumerate(recipe(plan, member(plan.source, seed), "", seed), 1):
             copy_curves(plan, part.out, results / f"seed-{seed}" / f"part-{number}")
@@ -394,7 +375,6 @@ def ship(plan: Plan) -> None:
 
 def keep_scores(plan: Plan, source: Path, out: Path) -> None:
     """Copy per-image scores and their summary into the repository."""
-    out.mkdir(parents=True, exist_ok=True)
     for file in ("per_image.csv", "summary.json"):
         write_text(out / file, without_folders(plan, (source / file).read_text(encoding="utf-8")))
 
@@ -408,9 +388,8 @@ def without_folders(plan: Plan, text: str) -> str:
 
 def copy_curves(plan: Plan, run: Path, out: Path) -> None:
     """Keep what a training was and how it went."""
-    out.mkdir(parents=True, exist_ok=True)
     for file in ("metrics.csv", "curves.png"):
-        shutil.copyfile(run / file, out / file)
+        copy(run / file, out / file)
     for file, name in (("config.yaml", "config.yaml"), ("summary.json", "training.json")):
         write_text(out / name, without_folders(plan, (run / file).read_text(encoding="utf-8")))
 

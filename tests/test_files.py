@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermseg.files import read_json, replacing, sha256_of, write_json
+from dermseg.files import copy, read_json, replacing, sha256_of, write_json
 
 
 def test_a_finished_block_creates_the_file_and_its_folders(tmp_path: Path):
@@ -36,6 +36,15 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_is_complete_or_leaves_what_was_there(tmp_path: Path):
+    (tmp_path / "new").write_bytes(b"new")
+    copy(tmp_path / "new", tmp_path / "folder" / "copy")
+    with pytest.raises(FileNotFoundError):
+        copy(tmp_path / "absent", tmp_path / "folder" / "copy")
+    assert (tmp_path / "folder" / "copy").read_bytes() == b"new"
+    assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
 def test_the_temporary_file_keeps_the_suffix(tmp_path: Path):

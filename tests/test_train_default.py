@@ -1,7 +1,6 @@
 """The script behind the weights that ship: what it joins, keeps and throws away. It trains elsewhere."""
 
 import importlib.util
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from dermseg.card.scores import METRICS, Row
 from dermseg.data.splits import Split, save_split
 from dermseg.evaluation.calibration import Calibration
-from dermseg.files import read_json, write_json
+from dermseg.files import copy, read_json, write_json
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, save_model
 
@@ -63,7 +62,7 @@ def scored(script, monkeypatch, tmp_path):
 
     def calibrate(weights, unseen, out, *_, mirrors):
         assert [(path, list(pairs)) for path, pairs in unseen] == [(weights, ["b"])]
-        shutil.copyfile(weights, out)
+        copy(weights, out)
 
     def evaluate(data, *, weights, split, out):
         run = weights.parent.relative_to(tmp_path)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,12 @@ def write_json(path: Path, value: object) -> None:
         # It holds the name of a file that is not UTF-8; escaped, the name is read back as it was.
         text = json.dumps(value, indent=2)
     write_text(path, text + "\n")
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy the file `source` to `path`, completely or not at all."""
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -77,6 +77,16 @@ class TestKFold:
         assert all(len(split.validation) == 7 for split in splits)
         assert splits[0].name == "k-fold-1-of-3"
 
+    @pytest.mark.parametrize("kinds", [None, {name: name[-1] for name in NAMES}])
+    def test_no_image_chooses_the_epoch_of_two_folds(self, kinds):
+        splits = k_fold(NAMES, folds=5, validation=0.1, strata=kinds)
+        chosen = [name for split in splits for name in split.validation]
+        assert len(chosen) == len(set(chosen)) == 40
+
+    def test_where_a_validation_side_is_larger_than_a_fold_every_image_is_still_learned_from(self):
+        splits = k_fold(NAMES, folds=5, validation=0.5)
+        assert {name for split in splits for name in split.train} == set(NAMES)
+
     def test_groups_stay_on_one_side(self):
         groups = [NAMES[:3], NAMES[50:52]]
         for split in k_fold(NAMES, folds=5, seed=3, groups=groups):
