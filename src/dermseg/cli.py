@@ -123,9 +123,9 @@ def predict(
         tta: Average each image and its mirror images, in four times the time; by default as the weights say.
     """
     from dermseg.inference.predict import predict as run
-    from dermseg.weights import DEFAULT, shipped
+    from dermseg.weights import DEFAULT
 
-    if str(weights) == DEFAULT and DEFAULT in shipped():
+    if str(weights) == DEFAULT:
         print(
             "Using the weights that ship with dermseg (what they can and cannot do: dermseg card)",
             file=sys.stderr,

@@ -30,7 +30,7 @@ from dermseg.pages import data_uri, escaped, gallery, table, thumbnail, write_pa
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
-from dermseg.weights import DEFAULT, shipped
+from dermseg.weights import DEFAULT
 
 IMAGES = 240
 """Images drawn when a network learns from some of them."""
@@ -56,8 +56,7 @@ def run_demo(out: Path, seed: int = 0, training: bool = False) -> Path:
         out: Folder for everything. What an earlier demo left there is replaced; a folder that holds files
             but is no demo's is refused.
         seed: Seeds the images and the training.
-        training: Train a small network, instead of showing the one that ships. Where none ships, one is
-            trained anyway.
+        training: Train a small network, instead of showing the one that ships.
 
     Returns:
         The path of the page.
@@ -67,7 +66,6 @@ def run_demo(out: Path, seed: int = 0, training: bool = False) -> Path:
     """
     console = Console()
     _make_room(out)
-    training = training or DEFAULT not in shipped()
     images = IMAGES if training else TESTED
     console.print(f"[bold]Drawing[/] {images} synthetic images", highlight=False)
     synthetic_collection(out / "data", images, DRAWN, seed)

@@ -103,7 +103,7 @@ def k_fold(
             raise ConfigError(
                 f"validation={validation} leaves nothing to train on in a fold of {total} images."
             )
-        # Each fold begins elsewhere. A stretch of the list has its share of every kind, so no place is special.
+        # Each fold begins elsewhere: any stretch of the list has its share of every kind.
         begin = len(rest) * (number - 1) // folds
         chosen, rest = _take(rest[begin:] + rest[:begin], size)
         origin: dict[str, Any] = {
