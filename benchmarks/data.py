@@ -12,7 +12,6 @@ counts.
 """
 
 import argparse
-import csv
 import json
 import shlex
 import subprocess
@@ -27,8 +26,8 @@ from rich.table import Table
 
 from dermseg.data.cache import prepare
 from dermseg.data.readers import read_collection
-from dermseg.files import replacing
 from machine import describe_machine, peak_mib
+from rows import write_rows
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,7 @@ def main() -> None:
         shown = [value for key, value in row.items() if key not in ("size", "batch_size")]
         table.add_row(*map(str, shown))
         rows.append({**row, "machine": machine, "command": command})
-    with replacing(a.out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(a.out, rows)
     Console(width=150).print(table, machine, sep="\n")
 
 

@@ -13,7 +13,6 @@ Images are decoded at 256 px first, which is not timed; a search is, in seconds 
 """
 
 import argparse
-import csv
 import io
 import shlex
 import sys
@@ -41,8 +40,8 @@ from dermseg.data.groups import published_groups
 from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import draw_lesion
 from dermseg.figures import Tile, contact_sheet
-from dermseg.files import replacing
 from machine import describe_machine
+from rows import write_rows
 
 Picture = NDArray[np.uint8]
 
@@ -189,10 +188,7 @@ def main() -> None:
     for entry in rows:
         table.add_row(*entry.values())
     Console().print(table)
-    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *provenance])
-        writer.writeheader()
-        writer.writerows({**entry, **provenance} for entry in rows)
+    write_rows(arguments.out, [{**entry, **provenance} for entry in rows])
 
 
 if __name__ == "__main__":

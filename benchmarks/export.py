@@ -12,7 +12,6 @@ other work on the machine meets both; times are the least of the repetitions. Wr
 """
 
 import argparse
-import csv
 import shlex
 import sys
 import tempfile
@@ -30,13 +29,14 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dermseg.export.onnx import Form, export_onnx, translations
-from dermseg.files import replacing
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model
 from dermseg.ops.ss2d import ss2d_scan
 from dermseg.ops.ss2d.export_loops import softplus
 from machine import describe_machine
+from operators import draw_inputs
+from rows import write_rows
 
 THREADS = 2
 SIZE = 256
@@ -57,19 +57,6 @@ class Scan(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Run it."""
         return ss2d_scan(*inputs)
-
-
-def scan_inputs(side: int, channels: int) -> tuple[Tensor, ...]:
-    """Values as at the start of training: A from -1 to -N, steps around 0.01."""
-    return (
-        torch.randn(1, side, side, channels),
-        torch.randn(1, side, side, 4, channels) * 0.1,
-        -torch.arange(1.0, N + 1).repeat(4, channels, 1),
-        torch.randn(1, side, side, 4, N),
-        torch.randn(1, side, side, 4, N),
-        torch.ones(4, channels),
-        torch.full((4, channels), -4.6),
-    )
 
 
 def write_scan(inputs: tuple[Tensor, ...], path: Path, form: Form) -> None:
@@ -105,7 +92,7 @@ def race(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, f
 
 def measure_scan(side: int, channels: int, folder: Path, repetitions: int) -> dict[str, float]:
     """PyTorch and both forms."""
-    inputs = scan_inputs(side, channels)
+    inputs = tuple(draw_inputs("ss2d", side, side, channels, N))
     runs: dict[str, Callable[[], object]] = {"torch": lambda: ss2d_scan(*inputs)}
     for form in ("scan", "chunked"):
         write_scan(inputs, folder / f"{form}.onnx", form)
@@ -179,10 +166,7 @@ def main() -> None:
         for side, channels in SCANS:
             times = measure_scan(side, channels, folder, arguments.repetitions)
             add("ss2d", side * side, channels, "scan", times)
-    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(arguments.out, rows)
     shown = list(rows[0])[:-2]
     table = Table(*shown)
     for row in rows:

@@ -34,9 +34,9 @@ from torch.nn import functional as F
 
 import peers
 from dermseg.errors import DermsegWarning
-from dermseg.files import replacing
 from machine import describe_machine
 from ops import STAGES
+from rows import write_rows
 
 LEADING = ("what", "operator", "system", "batch", "height", "width", "channels", "dtype", "backward")
 MEASURED = ("milliseconds", "peak_mib", "largest_relative_error", "repeatable")
@@ -265,10 +265,7 @@ def main() -> None:
             }
         )
         console.print(case, result)
-        with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [*LEADING, *MEASURED, "machine", "command"])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(arguments.out, rows)
         torch.cuda.empty_cache()
 
 

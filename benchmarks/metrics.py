@@ -14,7 +14,6 @@ pair was ready. Writes `results/benchmarks/metrics.csv`.
 """
 
 import argparse
-import csv
 import importlib.util
 import json
 import os
@@ -35,8 +34,8 @@ from rich.progress import track
 from rich.table import Table
 
 from dermseg.evaluation.metrics import NSD_TOLERANCE, score
-from dermseg.files import replacing
 from machine import describe_machine, forget_peak, peak_mib, resident_mib
+from rows import write_rows
 
 SIZES = {(600, 450): 35, (1022, 767): 35, (1504, 1129): 5, (2592, 1944): 8, (3024, 2016): 7, (4288, 2848): 5}
 SIZES |= {(6000, 4000): 5}
@@ -215,10 +214,7 @@ def write_table(
         }
         for system, total in totals.items()
     ]
-    with replacing(out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(out, rows)
     shown = ("system", "seconds", "cpu_seconds", "peak_mib")
     shares = ("share_of_monai_time", "share_of_monai_cpu_time", "share_of_monai_memory")
     table = Table("system", "seconds", "CPU seconds", "peak MiB", "of MONAI's time", "CPU time", "memory")

@@ -17,7 +17,6 @@ Systems take turns, so that other work on the machine meets all. Writes `results
 """
 
 import argparse
-import csv
 import json
 import os
 import shlex
@@ -38,9 +37,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from dermseg.errors import DermsegWarning
-from dermseg.files import replacing
 from machine import describe_machine
 from peers import plain_scan, plain_ss2d_scan
+from rows import write_rows
 
 REPETITIONS = {"ours": 10, "plain": 1, "released": 1, "reference": 0}
 ROUNDS = 2  # processes per measurement
@@ -167,10 +166,7 @@ def main() -> None:
             }
         )
         table.add_row(case.task, case.system, f"{seconds[case]:.3f}", f"{ratio:.1f}")
-    with replacing(arguments.out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(arguments.out, rows)
     Console().print(table, machine, sep="\n")
 
 

@@ -13,7 +13,6 @@ work on the machine meets all. Writes `results/benchmarks/ops.csv` and the pictu
 """
 
 import argparse
-import csv
 import importlib.util
 import json
 import os
@@ -29,10 +28,10 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from dermseg.files import replacing
 from machine import describe_machine, forget_peak, peak_mib, resident_mib
 from operators import draw_inputs, operator
 from picture import draw_scaling
+from rows import write_rows
 
 REPETITIONS = {"released": 0, "reference": 1, "mambapy": 1, "numba": 15}
 """Runs after the first, whose memory is measured as well."""
@@ -205,10 +204,7 @@ def main() -> None:
             *(value or "" for value in ratios.values()),
         )
         table.add_row(case.operator, size, direction, case.backend, str(case.threads), *figures)
-    with replacing(out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(out, rows)
     if not arguments.quick:
         draw_scaling(out, out.with_suffix(".png"))
     Console(width=170).print(table, machine, sep="\n")
