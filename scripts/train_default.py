@@ -17,6 +17,7 @@ where they stopped, the stages from `fit` on, minutes each, begin again. The sta
 - effects: Dice under graded changes;
 - latency: of PyTorch and ONNX Runtime;
 - compare: ours and the peer on the same images, paired, on the folds that both have;
+- curves: loss and validation Dice of every epoch of all trainings that are there;
 - ship: weights, checksum and card into src/dermseg/weights, scores into results/NETWORK.
 
 PH2 is never trained on, and chooses nothing.
@@ -346,6 +347,16 @@ def mean_dice(tables: Sequence[Sequence[Row]]) -> list[float]:
     return [sum(of_image[name]) / len(of_image[name]) for name in sorted(of_image)]
 
 
+def curves(plan: Plan) -> None:
+    """Put the curves of all trainings into one table, results/NETWORK/curves.csv."""
+    rows: list[str] = []
+    for table in sorted(plan.work.glob("*-seed*/metrics.csv")):
+        header, *epochs = table.read_text(encoding="utf-8").splitlines()
+        rows = rows or [f"run,{header}"]
+        rows += [f"{table.parent.name},{epoch}" for epoch in epochs]
+    write_text(RESULTS / plan.network / "curves.csv", "\n".join(rows) + "\n")
+
+
 def ship(plan: Plan) -> None:
     """Put weights, checksum, card and scores into the repository."""
     folder = ROOT / "src" / "dermseg" / "weights"
@@ -411,6 +422,7 @@ STAGES: dict[str, Callable[[Plan], None]] = {
     "effects": measure,
     "latency": latency,
     "compare": compare,
+    "curves": curves,
     "ship": ship,
 }
 

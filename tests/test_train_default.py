@@ -159,6 +159,20 @@ def test_an_image_that_several_networks_scored_counts_once(script):
     assert script.mean_dice([table(b=0.5, a=0.25), table(a=0.75)]) == [0.5, 0.5]
 
 
+def test_curves_of_all_trainings_are_one_table(script, plan, scored):
+    for run in ("ours-1-seed0", "ours-1-seed0-first"):
+        (plan.work / run).mkdir()
+        (plan.work / run / "metrics.csv").write_text("epoch,val_dice\n1,0.5\n2,0.75\n")
+    script.curves(plan)
+    assert (script.RESULTS / "default" / "curves.csv").read_text().splitlines() == [
+        "run,epoch,val_dice",
+        "ours-1-seed0,1,0.5",
+        "ours-1-seed0,2,0.75",
+        "ours-1-seed0-first,1,0.5",
+        "ours-1-seed0-first,2,0.75",
+    ]
+
+
 def test_what_ships_names_no_folder_of_this_machine(script, plan):
     plan = replace(plan, isic=Path("/data/isic"), ph2=Path("/data/ph2"), work=Path("/runs"))
     text = '{"command": "evaluate /data/isic --weights /runs/x", "ph2": "/data/ph2"}'
