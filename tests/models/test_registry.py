@@ -23,6 +23,12 @@ def test_an_unknown_name_is_refused_with_near_ones():
         create_model("qqqq")
 
 
+@pytest.mark.parametrize("name", [None, ["unet"], 3])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(ConfigError, match="must be text"):
+        create_model(name)
+
+
 def test_an_unknown_argument_is_refused_with_the_valid_ones():
     with pytest.raises(ConfigError, match=r"no argument depth; it has: width, depths, depths_decoder"):
         create_model("vm_unet", depth=3)

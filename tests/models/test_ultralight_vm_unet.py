@@ -33,3 +33,9 @@ def test_step_sizes_begin_as_released_without_bias():
 def test_impossible_widths_are_refused_by_name(widths):
     with pytest.raises(ConfigError, match="widths"):
         create_model("ultralight_vm_unet", widths=widths)
+
+
+@torch.no_grad()
+def test_the_narrowest_network_takes_one_small_image():
+    model = create_model("ultralight_vm_unet", widths=(4,) * 6).eval()
+    assert model(torch.randn(1, 3, 16, 16)).isfinite().all()

@@ -92,8 +92,17 @@ def test_released_fusion_warns_that_images_influence_each_other():
 @pytest.mark.parametrize("width", [224, 250, 512])
 def test_released_fusion_takes_one_width_only(width):
     model = create_model("xlstm_vmunet", **SMALL, fusion="released")
-    with pytest.raises(ConfigError, match="256 pixels wide"):
-        model(torch.zeros(1, 3, 64, width))
+    for call in (model, model.outputs):
+        with pytest.raises(ConfigError, match="256 pixels wide"):
+            call(torch.zeros(1, 3, 64, width))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [1, 4])
+def test_heads_of_one_feature_take_one_small_image(heads):
+    narrow = {"fusion_levels": 1, "fusion_width": heads, "heads": heads, "xlstm_layers": "s"}
+    model = create_model("xlstm_vmunet", **(SMALL | narrow)).eval()
+    assert model(torch.randn(1, 3, 16, 16)).isfinite().all()
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import copy
 import pickle
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,9 +84,9 @@ class ModelTester:
     @torch.no_grad()
     def test_logits_are_as_large_as_the_images(self) -> None:
         model = self.create().eval()
-        for size in self.sizes:
-            logits = model(self.images(2, size))
-            assert logits.shape == (2, 1, *size)
+        for batch, size in product((1, 2), self.sizes):
+            logits = model(self.images(batch, size))
+            assert logits.shape == (batch, 1, *size)
             assert logits.dtype == torch.float32
             assert logits.isfinite().all()
 

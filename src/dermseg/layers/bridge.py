@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from dermseg.layers.attention import SpatialAttention
 from dermseg.layers.checks import check_wholes
+from dermseg.layers.convolution import init_fan_out
+from dermseg.layers.group_norm import GroupNorm
 
 LEVELS = 6
 GROUPS = 4
@@ -85,10 +87,10 @@ class BridgedUNet(nn.Module):
         super().__init__()
         skips = widths[:-1]
         self.encoders = nn.ModuleList(encoders)
-        self.encoder_norms = nn.ModuleList(nn.GroupNorm(GROUPS, width) for width in skips)
+        self.encoder_norms = nn.ModuleList(GroupNorm(GROUPS, width) for width in skips)
         self.bridge = Bridge(skips)
         self.decoders = nn.ModuleList(decoders)
-        self.decoder_norms = nn.ModuleList(nn.GroupNorm(GROUPS, width) for width in reversed(skips))
+        self.decoder_norms = nn.ModuleList(GroupNorm(GROUPS, width) for width in reversed(skips))
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -115,20 +117,19 @@ def check_widths(widths: Sequence[int]) -> None:
     check_wholes("widths", widths, LEVELS, multiple=GROUPS)
 
 
-def init_fan_out(module: nn.Module) -> None:
+def init_bridged(module: nn.Module) -> None:
     """Draw weights as the authors do: linear layers with std 0.02, convolutions by fan-out; biases 0.
 
     The fan-out of a 1-D convolution counts the channels of all its groups, and its bias is left alone.
     """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Conv1d):
         nn.init.normal_(module.weight, std=math.sqrt(2 / (module.kernel_size[0] * module.out_channels)))
     elif isinstance(module, nn.Conv2d):
-        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-    if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
-        nn.init.zeros_(module.bias)
+        init_fan_out(module)
 
 
 def _doubled(x: Tensor) -> Tensor:

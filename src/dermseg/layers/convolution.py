@@ -1,5 +1,7 @@
 """Convolutional blocks of the U-Nets. All maps are (B, C, H, W); every convolution keeps height and width."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,14 @@ from torch import Tensor, nn
 def convolution(given: int, made: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """Return a convolution with bias whose zero padding keeps height and width at stride 1."""
     return nn.Conv2d(given, made, kernel, stride, padding=kernel // 2)
+
+
+def init_fan_out(convolution: nn.Conv2d) -> None:
+    """Draw a weight from a normal distribution of variance 2 / (kernel area x outputs per group); bias 0."""
+    fan_out = math.prod(convolution.kernel_size) * convolution.out_channels // convolution.groups
+    nn.init.normal_(convolution.weight, std=math.sqrt(2 / fan_out))
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
 
 
 def convolution_norm_relu(given: int, made: int) -> nn.Sequential:

@@ -1,10 +1,10 @@
 """The shifted MLP of UNeXt: linear layers that see neighbouring pixels because their inputs were moved."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dermseg.layers.convolution import init_fan_out
 
 REACH = 2
 """Largest shift in pixels; the 2 REACH + 1 groups of channels are shifted by -REACH to REACH."""
@@ -38,15 +38,6 @@ def at_every_pixel(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a layer that expects channels last, such as LayerNorm, to a map (B, C, H, W)."""
     y: Tensor = layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     return y
-
-
-def init_fan_out(convolution: nn.Conv2d) -> None:
-    """Draw a weight from a normal distribution of variance 2 / (kernel area x outputs per group); bias 0."""
-    area = math.prod(convolution.kernel_size)
-    std = math.sqrt(2 * convolution.groups / (area * convolution.out_channels))
-    nn.init.normal_(convolution.weight, std=std)
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
 
 
 class ShiftedMLP(nn.Module):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermseg.layers.group_norm import GroupNorm
+
 GROUPS = 32
 EXPANSION = 4
 WEIGHT_EPS = 1e-5
@@ -36,17 +38,6 @@ class StandardisedConv2d(nn.Conv2d):
         variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
         weight = (self.weight - mean) / torch.sqrt(variance + WEIGHT_EPS)
         return F.conv2d(x, weight, None, self.stride, self.padding)
-
-
-class GroupNorm(nn.GroupNorm):
-    """Group normalisation that takes a group of one value as well, which becomes the bias.
-
-    PyTorch's refuses it in evaluation too: one image of at most 16 x 16 pixels would have no logits.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class Bottleneck(nn.Module):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dermseg.errors import ConfigError
+from dermseg.layers.group_norm import GroupNorm
 from dermseg.ops.mlstm import mlstm
 from dermseg.ops.slstm import slstm
 
@@ -79,7 +80,7 @@ class SLSTMBlock(nn.Module):
         self.W_f = nn.Linear(width, width)
         self.W_o = nn.Linear(width, width)
         self.R = nn.Parameter(torch.empty(4, heads, head_dim, head_dim))
-        self.head_norm = nn.GroupNorm(heads, width)
+        self.head_norm = GroupNorm(heads, width)
         self.up_left = nn.Linear(width, inner)
         self.up_right = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
@@ -138,7 +139,7 @@ class MLSTMBlock(nn.Module):
         self.W_f = nn.Linear(inner, heads)
         self.W_o = nn.Linear(inner, inner)
         self.skip = nn.Parameter(torch.ones(inner))
-        self.head_norm = nn.GroupNorm(heads, inner)
+        self.head_norm = GroupNorm(heads, inner)
         self.down = nn.Linear(inner, width)
         self.reset_parameters()
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
 
 from dermseg.errors import ConfigError
-from dermseg.layers.bridge import BridgedUNet, check_widths, init_fan_out
+from dermseg.layers.bridge import BridgedUNet, check_widths, init_bridged
 from dermseg.layers.channel_norm import ChannelNorm
 from dermseg.layers.checks import check_rate
 from dermseg.layers.ss2d import SS2D
@@ -183,7 +183,7 @@ class HVMUNet(SegmentationModel):
         pairs[-1] = [pairs[-1][0]] * DEPTH
         up = [*map(_stage, widths[:1:-1], widths[4:0:-1], ORDERS[::-1], pairs[::-1]), _stage(second, first)]
         self.unet = BridgedUNet(widths, down, up)
-        self.apply(init_fan_out)
+        self.apply(init_bridged)
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""

@@ -144,6 +144,8 @@ def model_arguments(name: str) -> dict[str, Any]:
 
 
 def _entry(name: str) -> _Entry:
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a model must be text, got {name!r}")
     known = _known()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

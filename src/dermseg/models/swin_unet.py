@@ -18,10 +18,8 @@ from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.imagenet import copy_weights, timm_weights
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release, Table
-from dermseg.models.vm_unet import drop_path_rates, init_linear, stage_widths
+from dermseg.models.vm_unet import PATCH, STAGES, drop_path_rates, init_linear, stage_widths
 
-STAGES = 4
-PATCH = 4
 IMAGENET = "swin_tiny_patch4_window7_224.ms_in1k"
 RELEASED = ModelInfo(
     title="Swin-Unet",

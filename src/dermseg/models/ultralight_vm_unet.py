@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from dermseg.layers.bridge import BridgedUNet, check_widths, init_fan_out
+from dermseg.layers.bridge import BridgedUNet, check_widths, init_bridged
 from dermseg.layers.mamba import Mamba
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
@@ -101,7 +101,7 @@ class UltraLightVMUNet(SegmentationModel):
         back = [(coarse, fine) for fine, coarse in reversed(steps[1:])]
         up = [_mamba(*step) for step in back[:3]] + [_convolution(*step) for step in back[3:]]
         self.unet = BridgedUNet(widths, down, up)
-        self.apply(init_fan_out)
+        self.apply(init_bridged)
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermseg.layers.checks import check_wholes
-from dermseg.layers.shifted_mlp import ShiftedMLPBlock, at_every_pixel, init_fan_out
+from dermseg.layers.convolution import init_fan_out
+from dermseg.layers.shifted_mlp import ShiftedMLPBlock, at_every_pixel
 from dermseg.models.base import SegmentationModel
 from dermseg.models.registry import ModelInfo, register_model
 from dermseg.models.release import Release, Table

@@ -68,7 +68,7 @@ class XLSTMVMUNet(SegmentationModel):
         encoder: "vssm"; "vil_tiny", "vil_small" or "vil_base" (Vision-LSTM); "efficientnet_lite0_shallow"
             (the first half of EfficientNet-Lite0); or the name of a timm model with features at 1/4, 1/8,
             1/16 and 1/32 of the image.
-        pretrained: Download ImageNet weights for a timm encoder.
+        pretrained: Start a timm encoder from its ImageNet weights, of an installed package or downloaded.
         width: Channels at 1/4 of the image's size; doubled at every further halving. A multiple of 4, at
             least 8. Maps of other encoders are projected to these channels, which size the decoder.
         depths: VSS blocks per encoder stage, fine to coarse; without effect on other encoders.
@@ -136,18 +136,14 @@ class XLSTMVMUNet(SegmentationModel):
             self.xlstm = _behind_logits(fusion, xlstm_layers, heads)
         self.batch_independent = fusion != "released" or not xlstm_layers
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Segment standardised images; see `SegmentationModel.forward`.
-
-        Raises:
-            ConfigError: If the shape or type is wrong, or the fusion is "released" and the width not 256.
-        """
+    def _padded(self, images: Tensor) -> Tensor:
+        padded = super()._padded(images)
         if self.fusion == "released" and images.shape[-1] != COLUMNS:
             raise ConfigError(
                 f"fusion='released' takes images {COLUMNS} pixels wide only, got {images.shape[-1]}; "
                 "resize them, or use fusion='multilevel' or 'rows'"
             )
-        return super().forward(images)
+        return padded
 
     def forward_padded(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W), H and W multiples of 32, to logits (B, 1, H, W)."""
