@@ -142,6 +142,13 @@ def test_images_of_one_lesion_are_refused(data, drawn, weights_of, tmp_path, bes
         evaluate(data, weights=weights_of(), groups=None if beside else table, out=tmp_path / "out")
 
 
+def test_a_table_that_is_found_and_given_counts_once(data, drawn, weights_of, tmp_path):
+    table = data / "lesions.csv"
+    table.write_text(f"image_id,lesion_id\n{drawn.identifiers[0]},L1\nISIC_0000002,L1\n")
+    evaluate(data, weights=weights_of(), groups=table, allow_leak=True, out=tmp_path / "out")
+    assert len(summary(tmp_path / "out")["leaks"]) == 1
+
+
 def test_pairs_of_one_lesion_that_the_package_knows_are_refused(data, drawn, weights_of, tmp_path):
     for part in ("images", "masks"):
         (data / part / "ISIC_0000003.png").rename(data / part / "ISIC_0016003.png")
@@ -263,3 +270,31 @@ def test_pairs_that_the_split_of_the_training_names_are_noted(data, drawn, tmp_p
     assert "NOT INDEPENDENT: split frozen has related images on two sides" in capsys.readouterr().out
     with pytest.raises(DataError, match="ISIC_0000001 and other"):
         evaluate(data, weights=weights, out=tmp_path / "all")
+
+
+@pytest.mark.parametrize("by_lesion", [True, False])
+def test_the_split_of_the_training_excuses_nothing_of_the_weights_before(
+    data, drawn, tmp_path, monkeypatch, by_lesion
+):
+    split = Split("mine", ("own",), (), ("ISIC_0000001", "ISIC_0000002"))
+    save_split(split, tmp_path / "mine.json")
+    pictures = {"own": drawn.pairs[0], "old": drawn.pairs[1 if by_lesion else 5]}
+    notes = [
+        {
+            "split": {"train": [name], "validation": [], "checksum": checksum},
+            "fingerprints": write_note(
+                Split("s", (name,), (), ()), [fingerprint(name, read_image(pair.image))], "squash"
+            ),
+        }
+        for (name, pair), checksum in zip(pictures.items(), (split.checksum, "another"), strict=True)
+    ]
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes[0] | {"earlier": notes[1]})
+    if by_lesion:
+        table = "image_id,lesion_id\nold,L1\nISIC_0000001,L1\nown,L2\nISIC_0000002,L2\n"
+        (data / "lesions.csv").write_text(table)
+    scored = {"weights": weights, "split": tmp_path / "mine.json", "out": tmp_path / "out"}
+    with pytest.raises(DataError, match=r"1 of the 2 images .*: ISIC_0000001 and old "):
+        evaluate(data, **scored)
+    evaluate(data, **scored, allow_leak=True)
+    wanted = ["ISIC_0000001", "ISIC_0000002"] if by_lesion else ["ISIC_0000001"]
+    assert summary(tmp_path / "out")["trained_on_these"] == wanted

@@ -13,7 +13,7 @@ from dermseg.data.decoding import usable_cores
 from dermseg.data.duplicates import COMPARED_SIZE, Fingerprint, fingerprint
 from dermseg.data.duplicates.note import Note
 from dermseg.data.geometry import place
-from dermseg.data.groups import find_groups, published_groups, read_groups
+from dermseg.data.groups import find_groups, published_groups
 from dermseg.data.images import read_resized
 from dermseg.data.pairs import Pair
 from dermseg.data.preprocessing.table import preprocess
@@ -51,7 +51,8 @@ def check_leaks(
         data: Folder they come from, in which and beside which tables of metadata are looked for.
         part: Which side of a split they are.
         split: That split. If the network was trained on the same, related images on two of its sides were
-            refused then, or are known and named; here they are noted.
+            refused then, or are known and named; here they are noted. Images of other splits, which shaped
+            the weights that it started from, are not excused by that.
         groups: A table that says which images show one lesion or one patient.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
@@ -67,22 +68,26 @@ def check_leaks(
         return {"trained_on_these": None}
     names = [pair.identifier for pair in pairs]
     everyone = [*names, *learned.names(part)]
-    tables = find_groups(data, everyone) + (read_groups(groups, everyone) if groups else [])
+    tables = find_groups(data, everyone, groups)
     related = [*published_groups(everyone), *tables]
     compared = ["names", *(["lesions and patients"] if tables else [])]
-    known_split = split is not None and split.checksum == learned.split
+    excused, counted = learned.divided(None if split is None else split.checksum)
     leaks = leaks_by_name(learned, names, part)
     if not allow_leak:
         refuse_leaks(leaks, len(pairs))
-    leaks += leaks_by_group(learned, names, related, part)
+    noted = leaks_by_group(excused, names, related, part)
+    leaks += leaks_by_group(counted, names, related, part)
     if learned.pictured:
         compared.append("pictures")
     if learned.known_pictures(part):
         named = {leak.identifier for leak in leaks}
         others = [pair for pair in pairs if pair.identifier not in named]
-        leaks += leaks_by_picture(learned, _fingerprints(others, learned.note, progress), part)
-    if not (allow_leak or known_split):
+        pictures = _fingerprints(others, learned.note, progress)
+        noted += leaks_by_picture(excused, pictures, part)
+        leaks += leaks_by_picture(counted, pictures, part)
+    if not allow_leak:
         refuse_leaks(leaks, len(pairs))
+    leaks = list(dict.fromkeys([*leaks, *noted]))
     found = sorted({leak.identifier for leak in leaks})
     return {
         "trained_on_these": found if found or learned.complete else None,
