@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from time import sleep
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dermseg.data import decoding
 from dermseg.data.duplicates import fingerprint
 from dermseg.data.duplicates.note import write_note
 from dermseg.data.images import read_image
@@ -14,7 +16,7 @@ from dermseg.data.preprocessing.table import preprocess
 from dermseg.data.splits import Split, save_split
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
-from dermseg.evaluation import report
+from dermseg.evaluation import leak_check, report
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.leakage import read_learned
 from dermseg.models.ensemble import Ensemble
@@ -97,6 +99,22 @@ def test_copies_under_other_names_are_refused_then_stamped(data, drawn, weights_
     assert (leak["identifier"], leak["learned"]) == ("ISIC_0000001", "other")
     assert summary(tmp_path / "out")["trained_on_these"] == ["ISIC_0000001"]
     assert "NOT A TEST: 1 of these images" in capsys.readouterr().out
+
+
+def test_images_are_compared_within_the_budget_of_pixels(data, weights_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "PIXELS_AT_ONCE", 1)
+    reading, most, read = [], [], leak_check.read_resized
+
+    def watched(path, *arguments):
+        reading.append(path)
+        sleep(0.01)
+        most.append(len(reading))
+        reading.remove(path)
+        return read(path, *arguments)
+
+    monkeypatch.setattr(leak_check, "read_resized", watched)
+    evaluate(data, weights=weights_of(), out=tmp_path / "out")
+    assert most == [1, 1, 1, 1]
 
 
 def test_of_training_on_middles_the_middle_is_compared(drawn, weights_of, tmp_path):

@@ -1,15 +1,13 @@
 """Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from dermseg.data.decoding import usable_cores
+from dermseg.data.decoding import PixelBudget, in_order, usable_cores
 from dermseg.data.duplicates import COMPARED_SIZE, Fingerprint, fingerprint
 from dermseg.data.duplicates.note import Note
 from dermseg.data.geometry import place
@@ -123,22 +121,24 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _fingerprints(pairs: Sequence[Pair], note: Note, progress: Console | None) -> list[Fingerprint]:
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        found = pool.map(partial(_fingerprint, note=note), pairs)
-        shown = track(
-            found,
-            "Looking for training images",
-            total=len(pairs),
-            console=progress,
-            disable=progress is None,
-        )
-        return [one for one in shown if one is not None]
+    def take(pair: Pair, budget: PixelBudget) -> Fingerprint | None:
+        return _fingerprint(pair, note, budget)
+
+    shown = track(
+        in_order(pairs, take, usable_cores()),
+        "Looking for training images",
+        total=len(pairs),
+        console=progress,
+        disable=progress is None,
+    )
+    return [one for one in shown if one is not None]
 
 
-def _fingerprint(pair: Pair, note: Note) -> Fingerprint | None:
+def _fingerprint(pair: Pair, note: Note, budget: PixelBudget) -> Fingerprint | None:
     """Take the fingerprint of what training would have seen of an image; None if it cannot be read."""
     try:
-        square, (height, width) = read_resized(pair.image, COMPARED_SIZE, note.geometry)
+        with budget.hold(pair.image):
+            square, (height, width) = read_resized(pair.image, COMPARED_SIZE, note.geometry)
     except DataError:
         # Scoring names it.
         return None
