@@ -127,6 +127,13 @@ def test_copies_of_an_image_do_not_narrow_a_clustered_interval():
     assert naive.high - naive.low < 0.6 * (once.high - once.low)
 
 
+def test_a_mean_is_drawn_over_lesions():
+    values, names = np.random.default_rng(9).beta(8, 2, 30), np.arange(30) // 3
+    found, ends = mean_interval(values, names), bca_interval(values, clusters=names)
+    assert (found.mean, found.low, found.high) == (values.mean(), ends.low, ends.high)
+    assert (found.low, found.high) != (mean_interval(values).low, mean_interval(values).high)
+
+
 def test_one_lesion_has_no_interval():
     found = bca_interval([0.2, 0.4, 0.9], clusters=["a", "a", "a"])
     assert (found.low, found.high, found.method) == (None, None, "single value")

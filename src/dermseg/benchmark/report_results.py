@@ -3,7 +3,7 @@
 A cell whose files are damaged is left out with the reason, as is one that has not run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan, read_split
 from dermseg.benchmark.state import read_state
 from dermseg.benchmark.systems import System
+from dermseg.data.groups import merged
 from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.table import read_columns
@@ -221,17 +222,7 @@ def _lesions(results: Path, plan: Plan) -> dict[str, str]:
     """Read from the splits which images show one lesion or patient: they were kept on one side."""
     for fold in range(1, plan.folds + 1):
         try:
-            return _merged(read_split(results, fold).origin.get("kept_together", []))
+            return merged(read_split(results, fold).origin.get("kept_together", []))
         except (DataError, TypeError, ValueError):
             continue
     return {}
-
-
-def _merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Label images so that those of groups which share one have one label: the least identifier."""
-    members: dict[str, set[str]] = {}
-    for group in groups:
-        joined = set(map(str, group))
-        joined.update(*(members[image] for image in joined & members.keys()))
-        members.update(dict.fromkeys(joined, joined))
-    return {image: min(joined) for image, joined in members.items()}

@@ -118,6 +118,16 @@ def published_groups(identifiers: Iterable[str]) -> list[Group]:
     ]
 
 
+def merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Label images so that those of groups which share one have one label: the least identifier."""
+    members: dict[str, set[str]] = {}
+    for group in groups:
+        joined = set(map(str, group))
+        joined.update(*(members[image] for image in joined & members.keys()))
+        members.update(dict.fromkeys(joined, joined))
+    return {image: min(joined) for image, joined in members.items()}
+
+
 def crossing(groups: Iterable[Group], split: Split) -> list[Group]:
     """Choose the groups whose images are on several sides of a split."""
     side_of = {name: side for side in SIDES for name in getattr(split, side)}

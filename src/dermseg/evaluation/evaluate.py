@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from dermseg import __version__
+from dermseg.data.groups import find_groups, published_groups
 from dermseg.data.images import read_mask
 from dermseg.data.pairs import Collection, Pair, Problem, identifier_of, reason_of
 from dermseg.data.readers import MASK_ENDINGS, read_collection
@@ -19,7 +20,7 @@ from dermseg.evaluation.calibration import Calibration
 from dermseg.evaluation.leak_check import check_leaks
 from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, refuse_other_report, write_report
-from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
+from dermseg.evaluation.results import Evaluation, ScoredImage, lesions_of, mean_intervals
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
 from dermseg.inference.paths import require_writable
 
@@ -56,8 +57,8 @@ def evaluate(
         part: Which side of the split to score: test, validation or train.
         out: Folder for the results. Those of the same evaluation are replaced.
         device: `cpu`, `cuda`, `mps`, or `auto`.
-        groups: A table that says which images show one lesion or one patient; tables in the data folder or
-            beside it are found without it.
+        groups: A table that says which images show one lesion or one patient, which the leak guard and the
+            intervals respect; tables in the data folder or beside it are found without it.
         allow_leak: Score images that the network learned from, or near-duplicates of them, and say so in the
             summary.
         tta: Test-time augmentation of a network, as `dermseg.inference.predictor.Predictor` does it; by
@@ -85,14 +86,17 @@ def evaluate(
         and {"name": chosen.name, "part": part, "sha256": chosen.checksum, **chosen.reservations},
     }
     progress = Console(stderr=True, quiet=quiet)
+    part = part if chosen else "test"
+    learned = source.learned_from if isinstance(source, NetworkSource) else None
+    everyone = [*(pair.identifier for pair in pairs), *(learned.names(part) if learned else ())]
+    tables = find_groups(Path(data), everyone, None if groups is None else Path(groups))
     if isinstance(source, NetworkSource):
         provenance |= check_leaks(
-            source.learned_from,
+            learned,
             pairs,
-            Path(data),
-            part=part if chosen else "test",
+            tables,
+            part=part,
             split=chosen,
-            groups=None if groups is None else Path(groups),
             allow_leak=allow_leak,
             progress=progress,
         )
@@ -103,8 +107,15 @@ def evaluate(
     images, calibration = _score_all(pairs, source, problems, progress)
     if not images:
         raise DataError(f"None of the {len(pairs):,} pairs of {data} could be scored. {_first(problems)}")
+    lesions = lesions_of(images, [*published_groups(everyone), *tables])
     evaluation = Evaluation(
-        tuple(images), tuple(problems), provenance, Path(out), mean_intervals(images), calibration
+        tuple(images),
+        tuple(problems),
+        provenance,
+        Path(out),
+        mean_intervals(images, lesions),
+        calibration,
+        lesions,
     )
     write_report(evaluation, source)
     print_report(evaluation, Console(quiet=quiet))

@@ -1,7 +1,6 @@
 """Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from dermseg.data.decoding import PixelBudget, in_order, usable_cores
 from dermseg.data.duplicates import COMPARED_SIZE, Fingerprint, fingerprint
 from dermseg.data.duplicates.note import Note
 from dermseg.data.geometry import place
-from dermseg.data.groups import find_groups, published_groups
+from dermseg.data.groups import Group, published_groups
 from dermseg.data.images import read_resized
 from dermseg.data.pairs import Pair
 from dermseg.data.preprocessing.table import preprocess
@@ -30,11 +29,10 @@ from dermseg.evaluation.leakage import (
 def check_leaks(
     learned: Learned | None,
     pairs: Sequence[Pair],
-    data: Path,
+    tables: Sequence[Group],
     *,
     part: str = "test",
     split: Split | None = None,
-    groups: Path | None = None,
     allow_leak: bool = False,
     progress: Console | None = None,
 ) -> dict[str, Any]:
@@ -46,12 +44,11 @@ def check_leaks(
     Args:
         learned: The images that shaped the network; None if its weights do not say.
         pairs: About to be scored.
-        data: Folder they come from, in which and beside which tables of metadata are looked for.
+        tables: What tables of metadata say of these images and those that shaped the network.
         part: Which side of a split they are.
         split: That split. If the network was trained on the same, related images on two of its sides were
             refused then, or are known and named; here they are noted. Images of other splits, which shaped
             the weights that it started from, are not excused by that.
-        groups: A table that says which images show one lesion or one patient.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
 
@@ -60,13 +57,12 @@ def check_leaks(
         `leaks`, each with the image it leaks from and the reason; `leak_check`, what was compared.
 
     Raises:
-        DataError: There are leaks, or the table cannot be used.
+        DataError: There are leaks.
     """
     if learned is None:
         return {"trained_on_these": None}
     names = [pair.identifier for pair in pairs]
     everyone = [*names, *learned.names(part)]
-    tables = find_groups(data, everyone, groups)
     related = [*published_groups(everyone), *tables]
     compared = ["names", *(["lesions and patients"] if tables else [])]
     excused, counted = learned.divided(None if split is None else split.checksum)

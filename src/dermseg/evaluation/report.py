@@ -90,6 +90,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         **evaluation.provenance,
         "resolution": "native: every image at the size of its own mask",
         "images": len(evaluation.images),
+        "intervals_over": evaluation.drawn,
         "per_image_mean": {name: asdict(interval) for name, interval in evaluation.means.items()},
         "pooled": asdict(evaluation.pooled),
         "share_below_iou_0.65": evaluation.means["failure"].mean,
@@ -105,7 +106,10 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 def print_report(evaluation: Evaluation, console: Console) -> None:
     """Print the table of an evaluation, its worst images and its problems."""
     console.print(_table(evaluation))
-    console.print("Intervals are bootstrapped over images. Scores are at native resolution.")
+    whole = ", each with all its images" if evaluation.lesions else ""
+    console.print(
+        f"Intervals are bootstrapped over {evaluation.drawn}{whole}. Scores are at native resolution."
+    )
     if evaluation.calibration is not None:
         error = evaluation.calibration.error
         console.print(f"Expected calibration error, pooled pixels, {BINS} bins: {error:.4f}")

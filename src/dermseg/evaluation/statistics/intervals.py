@@ -1,7 +1,7 @@
 """Bootstrap intervals of a statistic over images."""
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,22 +34,28 @@ class MeanInterval(Interval):
 
 
 def mean_interval(
-    values: Sequence[float], *, confidence: float = 0.95, resamples: int = 9999, seed: int = 0
+    values: ArrayLike,
+    clusters: Iterable[Hashable] | NDArray[Any] | None = None,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> MeanInterval:
-    """Compute a mean with its bootstrap interval, resampling images; see `bca_interval`.
+    """Compute a mean over images with its bootstrap interval; see `bca_interval`.
 
     Args:
         values: One finite score per image.
+        clusters: The lesion of each image; see `dermseg.evaluation.statistics.values.cluster_codes`.
         confidence: Share of such intervals that hold the true mean.
         resamples: Bootstrap samples drawn.
         seed: The same seed and values give the same interval.
 
     Raises:
-        DataError: There is no value, or one is not finite.
+        DataError: As `bca_interval`.
         ConfigError: As `bca_interval`.
     """
     data = finite(values, "Scores")
-    ends = bca_interval(data, confidence=confidence, resamples=resamples, seed=seed)
+    ends = bca_interval(data, clusters=clusters, confidence=confidence, resamples=resamples, seed=seed)
     # The mean of equal values is one of them; added up, it would be off by a rounding.
     mean = float(data[0]) if np.ptp(data) == 0 else float(data.mean())
     return MeanInterval(ends.low, ends.high, ends.confidence, ends.method, mean)
