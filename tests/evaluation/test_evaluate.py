@@ -15,8 +15,7 @@ from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.evaluation import report
 from dermseg.evaluation.calibration import Calibration, draw_reliability, read_calibration
 from dermseg.evaluation.evaluate import evaluate
-from dermseg.evaluation.metrics import pool, score
-from dermseg.evaluation.results import METRICS
+from dermseg.evaluation.metrics import COUNTS, METRICS, pool, score
 from dermseg.evaluation.statistics import mean_interval
 from dermseg.figures import contact_sheet
 from dermseg.inference.predict import predict
@@ -81,10 +80,11 @@ def test_a_folder_of_masks_is_scored_by_identifier(tmp_path, data, predictions, 
     for row, scores in zip(rows, wanted, strict=True):
         assert (int(row["height"]), int(row["width"])) == SHAPES[row["identifier"]]
         assert all(float(row[name]) == getattr(scores, name) for name in (*METRICS, "tp", "fp", "fn", "tn"))
+    pooled = pool(*([getattr(scores, name) for scores in wanted] for name in COUNTS))
     for name in METRICS:
         values = [getattr(scores, name) for scores in wanted]
         assert summary["per_image_mean"][name]["mean"] == pytest.approx(np.mean(values))
-    assert summary["pooled"]["dice"] == pool(wanted).dice != summary["per_image_mean"]["dice"]["mean"]
+    assert summary["pooled"]["dice"] == pooled.dice != summary["per_image_mean"]["dice"]["mean"]
     assert summary["images"] == 4
     assert summary["share_below_iou_0.65"] == 0.5
     assert summary["worst"] == ["d", "c", "a", "b"]

@@ -15,9 +15,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from dermseg.benchmark.report_analysis import Analysis, Compared, Estimate
 from dermseg.benchmark.report_published import published
-from dermseg.benchmark.report_results import METRICS
 from dermseg.evaluation.calibration import Calibration
-from dermseg.evaluation.metrics import JACCARD_THRESHOLD
+from dermseg.evaluation.metrics import JACCARD_THRESHOLD, METRICS
 from dermseg.pages import vector
 
 COLOUR = "#0f9d8a"
@@ -54,7 +53,7 @@ def scores_drawing(analysis: Analysis) -> Drawing:
             draw_estimate(axes, analysis.means[system.label][name], height)
         human_band(axes, name, vertical=True)
         tidy(axes)
-        axes.set_xlabel(f"per-image {METRICS[name]}")
+        axes.set_xlabel(f"per-image {METRICS[name].label}")
         axes.set_yticks(range(len(systems)), [system.label for system in systems], parse_math=False)
         axes.grid(axis="x", alpha=0.3)
     return Drawing(

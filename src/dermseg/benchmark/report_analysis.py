@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.benchmark.report_results import METRICS, Results, SystemResult
+from dermseg.benchmark.report_results import AVERAGED, Results, SystemResult
 from dermseg.evaluation.statistics import (
     Comparison,
     Interval,
@@ -93,7 +93,7 @@ def analyse(results: Results) -> Analysis:
 def _means(results: Results, system: SystemResult) -> dict[str, Estimate]:
     clusters = results.clusters(list(system.images))
     found: dict[str, Estimate] = {}
-    for name in METRICS:
+    for name in AVERAGED:
         if not all(name in scores for scores in system.images.values()):
             continue
         values = system.values(name)

@@ -18,24 +18,12 @@ from dermseg.benchmark.systems import System
 from dermseg.data.groups import merged
 from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration, read_calibration
+from dermseg.evaluation.metrics import COUNTS, METRICS, PooledScores, pool
 from dermseg.evaluation.table import read_columns
 from dermseg.files import read_json
 
-METRICS = {
-    "dice": "Dice",
-    "iou": "IoU",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "threshold_jaccard": "threshold Jaccard (0.65)",
-    "failure": "failures (IoU < 0.65)",
-    "hd95": "HD95 (pixels)",
-    "assd": "average surface distance (pixels)",
-    "nsd": "normalised surface Dice (1 % of the diagonal)",
-}
-"""Per-image scores that are averaged, with the names they are printed under."""
-LOWER_IS_BETTER = frozenset({"failure", "hd95", "assd"})
-COUNTS = ("tp", "fp", "fn")
-"""Pixels counted per image, from which pooled scores are made."""
+AVERAGED = tuple(name for name in METRICS if name != "accuracy")
+"""Per-image scores that are averaged. Accuracy tells systems least apart: most pixels are skin to all."""
 
 _STATES = {"running": "unfinished", "failed": "failed"}
 """What a cell without scores is called: one that says running may have been killed."""
@@ -117,14 +105,9 @@ class SystemResult:
         """Give the scores of a metric, one per image, by identifier."""
         return np.array([scores[metric] for scores in self.images.values()])
 
-    def pooled(self) -> dict[str, float]:
+    def pooled(self) -> PooledScores:
         """Compute Dice and IoU over all test pixels of all cells added up."""
-        tp, fp, fn = (sum(float((cell.scores or {})[name].sum()) for cell in self.done) for name in COUNTS)
-        wrong = fp + fn
-        return {
-            "dice": 2 * tp / (2 * tp + wrong) if tp + wrong else 1.0,
-            "iou": tp / (tp + wrong) if tp + wrong else 1.0,
-        }
+        return pool(*(np.concatenate([(cell.scores or {})[name] for cell in self.done]) for name in COUNTS))
 
     def cost(self, name: str) -> float | None:
         """Give the median over cells of a number of cell.json; None where no cell has it."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dermseg.benchmark.report_analysis import Analysis, Compared
-from dermseg.benchmark.report_results import LOWER_IS_BETTER, METRICS
+from dermseg.benchmark.report_results import AVERAGED
 from dermseg.benchmark.tables import Column, Table, Value
+from dermseg.evaluation.metrics import METRICS
 
 WORST = 5
 """Worst images listed of every system."""
@@ -57,17 +58,16 @@ def comparison_table(compared: Compared) -> Table:
 
 def metrics_table(analysis: Analysis) -> Table:
     """List every per-image metric of every system."""
-    shares = {"failure"}
     columns = [Column("system", "system")]
     columns += [
         Column(
             name,
-            title,
-            1 if name in shares or "(pixels)" in title else 3,
-            best="lowest" if name in LOWER_IS_BETTER else "highest",
-            percent=name in shares,
+            METRICS[name].label,
+            1 if name == "failure" or METRICS[name].pixels else 3,
+            best="lowest" if METRICS[name].lower_is_better else "highest",
+            percent=name == "failure",
         )
-        for name, title in METRICS.items()
+        for name in AVERAGED
     ]
     rows: list[Mapping[str, Value]] = [
         {

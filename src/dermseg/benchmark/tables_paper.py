@@ -150,8 +150,8 @@ def _measured(analysis: Analysis, system: SystemResult | None, absent: str = _AB
         "dice": means["dice"],
         "iou": means["iou"],
         "failure": failure and failure.value,
-        "pooled_dice": pooled["dice"],
-        "pooled_iou": pooled["iou"],
+        "pooled_dice": pooled.dice,
+        "pooled_iou": pooled.iou,
         "images": len(system.images),
         "cells": system.progress,
     }

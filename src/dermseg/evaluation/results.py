@@ -8,22 +8,8 @@ from typing import Any
 from dermseg.data.groups import Group, merged
 from dermseg.data.pairs import Pair, Problem
 from dermseg.evaluation.calibration import Calibration
-from dermseg.evaluation.metrics import NSD_TOLERANCE, ImageScores, PooledScores, pool
+from dermseg.evaluation.metrics import COUNTS, METRICS, ImageScores, PooledScores, pool
 from dermseg.evaluation.statistics import MeanInterval, mean_interval
-
-METRICS = {
-    "dice": "Dice",
-    "iou": "IoU",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "accuracy": "accuracy",
-    "threshold_jaccard": "threshold Jaccard (0.65)",
-    "failure": "failures (IoU < 0.65)",
-    "hd95": "HD95 (pixels)",
-    "assd": "ASSD (pixels)",
-    "nsd": f"NSD ({100 * NSD_TOLERANCE:g} % of diagonal)",
-}
-"""Metrics averaged over images, with the names they are printed under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Evaluation:
     @property
     def pooled(self) -> PooledScores:
         """Dice and IoU over all pixels of all images."""
-        return pool(image.scores for image in self.images)
+        return pool(*([getattr(image.scores, name) for image in self.images] for name in COUNTS))
 
     @property
     def drawn(self) -> str:
