@@ -70,11 +70,7 @@ def metrics_table(analysis: Analysis) -> Table:
         for name in AVERAGED
     ]
     rows: list[Mapping[str, Value]] = [
-        {
-            "system": system.label,
-            **{name: mean.value for name, mean in analysis.means[system.label].items()},
-        }
-        for system in analysis.ranked()
+        {"system": system.label, **analysis.means[system.label]} for system in analysis.ranked()
     ]
     return Table(
         "metrics",
@@ -94,7 +90,7 @@ def cost_table(analysis: Analysis) -> Table:
         rows.append(
             {
                 "system": system.label,
-                "dice": analysis.means[system.label]["dice"].value,
+                "dice": analysis.means[system.label]["dice"],
                 "parameters": None if parameters is None else parameters / 1e6,
                 "multiply_adds": None if operations is None else operations / 1e9,
                 "images_per_second": system.cost("images_per_second"),
