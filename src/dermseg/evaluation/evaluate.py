@@ -11,16 +11,15 @@ from rich.progress import track
 
 from dermseg import __version__
 from dermseg.data.groups import find_groups, published_groups
-from dermseg.data.images import read_mask
 from dermseg.data.pairs import Collection, Pair, Problem, identifier_of, reason_of
 from dermseg.data.readers import MASK_ENDINGS, read_collection
 from dermseg.data.splits import SIDES, Split, load_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import Calibration
 from dermseg.evaluation.leak_check import check_leaks
-from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, refuse_other_report, write_report
 from dermseg.evaluation.results import Evaluation, ScoredImage, lesions_of, mean_intervals
+from dermseg.evaluation.scoring import score_pair
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
 from dermseg.inference.paths import require_writable
 
@@ -169,7 +168,7 @@ def _score_all(
     calibration: Calibration | None = None
     for pair in track(pairs, "Scoring", console=progress):
         try:
-            image, counts = _score(pair, source)
+            image, counts = score_pair(pair, source.predict(pair))
         except DataError as error:
             problems.append(Problem(pair.image, reason_of(error, pair.image)))
             continue
@@ -177,20 +176,6 @@ def _score_all(
         if counts is not None:
             calibration = counts if calibration is None else calibration + counts
     return images, calibration
-
-
-def _score(pair: Pair, source: MaskSource) -> tuple[ScoredImage, Calibration | None]:
-    target = read_mask(pair.mask)
-    prediction = source.predict(pair)
-    if prediction.mask.shape != target.shape:
-        height, width = target.shape
-        raise DataError(
-            f"{pair.image} has a mask of {width} x {height} pixels, but its prediction is "
-            f"{prediction.mask.shape[1]} x {prediction.mask.shape[0]}; predictions are scored at native size."
-        )
-    scores = score(prediction.mask, target)
-    counts = None if prediction.probability is None else Calibration.of(prediction.probability, target)
-    return ScoredImage(pair, target.shape[0], target.shape[1], scores), counts
 
 
 def _first(problems: Sequence[Problem]) -> str:
