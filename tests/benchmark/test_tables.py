@@ -62,7 +62,7 @@ def test_markdown_has_one_line_a_row_and_escapes_names(table):
     head = next(index for index, line in enumerate(lines) if line.startswith("| system"))
     assert "printed: DSC" in lines[head]
     assert lines[head + 1] == "|---|---:|---:|---:|---:|"
-    assert lines[head + 2] == r"| a\_b\|\<i>& | **0.9100** | 0.876 (0.850 to 0.900) | **3.0** | 12.5 % |"
+    assert lines[head + 2] == r"| a\_b\|\<i\>& | **0.9100** | 0.876 (0.850 to 0.900) | **3.0** | 12.5 % |"
     assert lines[head + 4] == "| not run | 0.5000 |  |  |  |"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
+from dermseg import markdown
 from dermseg.evaluation.statistics import MeanInterval
 from dermseg.inference.paths import printable
 from dermseg.pages import escaped
@@ -140,15 +141,16 @@ def as_markdown(table: Table) -> str:
     """Write a table as Markdown; groups stand before the titles, since it knows one line of headings."""
     numeric = _numeric(table)
     lines = [
-        f"### {_markdown(table.title)}",
+        f"### {markdown.escaped(table.title)}",
         "",
-        _markdown(table.caption),
+        markdown.escaped(table.caption),
         "",
-        "| " + " | ".join(_markdown(column.full_title) for column in table.columns) + " |",
+        "| " + " | ".join(markdown.escaped(column.full_title) for column in table.columns) + " |",
         "|" + "|".join("---:" if column.key in numeric else "---" for column in table.columns) + "|",
     ]
     for cells in table.cells():
-        written = (f"**{_markdown(cell)}**" if strong else _markdown(cell) for cell, strong in cells)
+        escaped_cells = ((markdown.escaped(cell), strong) for cell, strong in cells)
+        written = (f"**{cell}**" if strong else cell for cell, strong in escaped_cells)
         lines.append("| " + " | ".join(written) + " |")
     return "\n".join(lines) + "\n"
 
@@ -231,12 +233,6 @@ def _latex_groups(table: Table) -> list[str]:
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
     return ["    " + " & ".join(cells) + r" \\", "    " + " ".join(rules)]
-
-
-def _markdown(words: str) -> str:
-    for character in "\\|*_`<[":
-        words = words.replace(character, f"\\{character}")
-    return " ".join(words.split())
 
 
 _LATEX = {
