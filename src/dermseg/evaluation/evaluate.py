@@ -77,30 +77,17 @@ def evaluate(
     collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
     chosen = None if split is None else load_split(split)
     pairs, problems = _select(collection, chosen, part, Path(data))
-    provenance: dict[str, Any] = {
-        "dermseg": __version__,
-        "command": shlex.join(sys.argv),
-        "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
-        "split": chosen
-        and {"name": chosen.name, "part": part, "sha256": chosen.checksum, **chosen.reservations},
-    }
-    progress = Console(stderr=True, quiet=quiet)
     part = part if chosen else "test"
+    progress = Console(stderr=True, quiet=quiet)
     learned = source.learned_from if isinstance(source, NetworkSource) else None
     everyone = [*(pair.identifier for pair in pairs), *(learned.names(part) if learned else ())]
     tables = find_groups(Path(data), everyone, None if groups is None else Path(groups))
+    provenance = _origin(collection, data, masks, chosen, part)
     if isinstance(source, NetworkSource):
         provenance |= check_leaks(
-            learned,
-            pairs,
-            tables,
-            part=part,
-            split=chosen,
-            allow_leak=allow_leak,
-            progress=progress,
+            learned, pairs, tables, part=part, split=chosen, allow_leak=allow_leak, progress=progress
         )
-    provenance.update(source.provenance)
-
+    provenance |= source.provenance
     refuse_other_report(Path(out), provenance)
     require_writable(Path(out))
     images, calibration = _score_all(pairs, source, problems, progress)
@@ -119,6 +106,18 @@ def evaluate(
     write_report(evaluation, source)
     print_report(evaluation, Console(quiet=quiet))
     return evaluation
+
+
+def _origin(
+    collection: Collection, data: str | Path, masks: str | Path | None, split: Split | None, part: str
+) -> dict[str, Any]:
+    """Say for the summary which images were scored, and by which command."""
+    return {
+        "dermseg": __version__,
+        "command": shlex.join(sys.argv),
+        "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
+        "split": split and {"name": split.name, "part": part, "sha256": split.checksum, **split.reservations},
+    }
 
 
 def _source(

@@ -124,13 +124,11 @@ def predict(
     with _full_disk_named(folder, done, len(named)):
         try:
             for source, name in track(named, "Predicting", console=console):
-                try:
-                    done.append(_predict_one(predictor, source, output_files(folder, name)))
-                except Exception as error:
-                    if _is_full(error):
-                        raise
-                    _log.debug("%s failed", source, exc_info=True)
-                    problems.append(Problem(source, _reason(error, source)))
+                found = _predicted_or_not(predictor, source, output_files(folder, name))
+                if isinstance(found, Problem):
+                    problems.append(found)
+                else:
+                    done.append(found)
         finally:
             # Also after Ctrl-C: the table then lists what is finished.
             write_text(table, _csv(done, folder))
@@ -156,6 +154,16 @@ def _require_own(table: Path) -> None:
             f"{printable(table)} would be replaced, but dermseg did not write it; "
             "choose another output folder with --out."
         )
+
+
+def _predicted_or_not(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage | Problem:
+    try:
+        return _predict_one(predictor, source, files)
+    except Exception as error:
+        if _is_full(error):
+            raise
+        _log.debug("%s failed", source, exc_info=True)
+        return Problem(source, _reason(error, source))
 
 
 def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage:
