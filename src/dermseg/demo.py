@@ -20,7 +20,8 @@ from dermseg.data.images import read_image, read_mask
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
 from dermseg.evaluation.evaluate import evaluate
-from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
+from dermseg.evaluation.metrics import METRICS
+from dermseg.evaluation.results import Evaluation, ScoredImage
 from dermseg.evaluation.statistics import Interval
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, outlined_thumbnail
 from dermseg.files import write_json
@@ -154,7 +155,7 @@ def _curves(trained: TrainResult) -> str:
 
 def _rows(scored: Evaluation) -> list[tuple[str, str, str, str]]:
     per_image = [
-        (METRICS[name], "mean over images", f"{interval.mean:.3f}", _ends(interval))
+        (METRICS[name].label, "mean over images", f"{interval.mean:.3f}", _ends(interval))
         for name, interval in scored.means.items()
     ]
     pooled = scored.pooled

@@ -9,7 +9,7 @@ from dermseg.benchmark.report_analysis import analyse
 from dermseg.benchmark.report_results import read_results
 from dermseg.benchmark.state import State, write_state
 from dermseg.errors import DataError
-from dermseg.evaluation.statistics import bca_interval, compare_with_best
+from dermseg.evaluation.statistics import compare_with_best, mean_interval
 
 SKILL = {"unet": 0.8, "vm_unet": 0.95, "unext": 0.9}
 
@@ -29,7 +29,8 @@ def test_seeds_are_averaged_per_image_and_pooled_over_all(tmp_path):
     assert scores[0] != scores[1]
     assert system.images[one.identifiers[0]]["dice"] == pytest.approx(np.mean(scores))
     tp, fp, fn = (sum(cell.scores[name].sum() for cell in system.done) for name in ("tp", "fp", "fn"))
-    assert system.pooled() == pytest.approx({"dice": 2 * tp / (2 * tp + fp + fn), "iou": tp / (tp + fp + fn)})
+    assert system.pooled().dice == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert system.pooled().iou == pytest.approx(tp / (tp + fp + fn))
 
 
 def test_what_has_not_run_is_named_and_does_not_count(tmp_path):
@@ -90,13 +91,9 @@ def test_statistics_are_those_of_the_evaluation_package(tmp_path):
     compared = analysis.compared
     assert compared.best == "vm_unet"
     assert list(compared.comparisons.values()) == compare_with_best(dice)
-    interval = bca_interval(dice["unext"])
-    mean = analysis.means["unext"]["dice"]
-    assert (mean.value, mean.low, mean.high) == (
-        pytest.approx(dice["unext"].mean()),
-        interval.low,
-        interval.high,
-    )
+    assert analysis.intervals["unext"]["dice"] == mean_interval(dice["unext"])
+    assert analysis.means["unext"]["dice"] == dice["unext"].mean()
+    assert set(analysis.intervals["unext"]) == {"dice", "iou"}
     assert compared.stability[1, 0] > 0.9
     assert [system.label for system in analysis.ranked()] == ["vm_unet", "unext", "unet"]
 
@@ -105,9 +102,8 @@ def test_lesions_are_drawn_as_a_whole(tmp_path):
     groups = [[f"ISIC_{number:04}", f"ISIC_{number + 1:04}"] for number in range(0, 24, 2)]
     write_benchmark(tmp_path, {"unet": 0.8}, groups=groups)
     results = read_results(tmp_path)
-    interval = bca_interval(results.systems[0].values("dice"), clusters=[number // 2 for number in range(24)])
-    mean = analyse(results).means["unet"]["dice"]
-    assert (mean.low, mean.high) == (interval.low, interval.high)
+    found = analyse(results).intervals["unet"]["dice"]
+    assert found == mean_interval(results.systems[0].values("dice"), [number // 2 for number in range(24)])
 
 
 def test_groups_that_share_an_image_are_one_lesion(tmp_path):

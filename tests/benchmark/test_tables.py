@@ -5,8 +5,13 @@ import io
 
 import pytest
 
-from dermseg.benchmark.report_analysis import Estimate
 from dermseg.benchmark.tables import Column, Table, as_csv, as_html, as_latex, as_markdown, text
+from dermseg.evaluation.statistics import MeanInterval
+
+
+def with_ends(mean, low=None, high=None):
+    return MeanInterval(low, high, 0.95, "single value" if low is None else "BCa", mean)
+
 
 COLUMNS = (
     Column("name", "system"),
@@ -16,8 +21,8 @@ COLUMNS = (
     Column("failure", "failures", 1, "here", percent=True),
 )
 ROWS = (
-    {"name": "a_b|<i>&", "paper": 0.91, "dice": Estimate(0.8764, 0.85, 0.9), "hd95": 3.0, "failure": 0.125},
-    {"name": "plain", "dice": Estimate(0.9, None, None), "hd95": 4.0, "failure": 0.0},
+    {"name": "a_b|<i>&", "paper": 0.91, "dice": with_ends(0.8764, 0.85, 0.9), "hd95": 3.0, "failure": 0.125},
+    {"name": "plain", "dice": with_ends(0.9), "hd95": 4.0, "failure": 0.0},
     {"name": "not run", "paper": 0.5},
 )
 
@@ -36,8 +41,8 @@ def table():
         (0.065, Column("a", "a", 1, percent=True), "6.5 %"),
         (0.00002, Column("a", "a", p_value=True), "< 0.0001"),
         (0.0312, Column("a", "a", p_value=True), "0.0312"),
-        (Estimate(0.5, 0.25, 0.75), Column("a", "a", 2), "0.50 (0.25 to 0.75)"),
-        (Estimate(0.5), Column("a", "a", 1), "0.5"),
+        (with_ends(0.5, 0.25, 0.75), Column("a", "a", 2), "0.50 (0.25 to 0.75)"),
+        (with_ends(0.5), Column("a", "a", 1), "0.5"),
     ],
 )
 def test_values_as_text(value, column, written):
@@ -57,7 +62,7 @@ def test_markdown_has_one_line_a_row_and_escapes_names(table):
     head = next(index for index, line in enumerate(lines) if line.startswith("| system"))
     assert "printed: DSC" in lines[head]
     assert lines[head + 1] == "|---|---:|---:|---:|---:|"
-    assert lines[head + 2] == r"| a\_b\|\<i>& | **0.9100** | 0.876 (0.850 to 0.900) | **3.0** | 12.5 % |"
+    assert lines[head + 2] == r"| a\_b\|\<i\>& | **0.9100** | 0.876 (0.850 to 0.900) | **3.0** | 12.5 % |"
     assert lines[head + 4] == "| not run | 0.5000 |  |  |  |"
 
 

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from dermseg.card.command import card
+from dermseg.card.drawings import reliability
 from dermseg.card.markdown import write
 from dermseg.card.sections import sections
 from dermseg.errors import CheckpointError, ConfigError
+from dermseg.evaluation.calibration import Calibration
 
 
 def mean(value):
@@ -42,7 +45,7 @@ def facts():
         "failures": 0.125,
         "by_size": [{"group": "below 5 %", "images": 3, "dice": mean(0.71)}],
         "by_label": {"diagnosis": [{"group": "melanoma", "images": 2, "dice": mean(0.66)}]},
-        "reliability": {"count": [4, 0, 6], "sum_probability": [0.4, 0, 5.4], "sum_lesion": [1, 0, 5]},
+        "reliability": Calibration.of(np.linspace(0, 1, 96).reshape(8, 12), np.eye(8, 12) > 0).to_json(),
     }
     return {
         "version": 5,
@@ -151,7 +154,10 @@ def test_text_cannot_break_the_markup(installed, tmp_path):
     page = (tmp_path / "card" / "small.html").read_text()
     assert "Lesions &lt;b&gt;of&lt;/b&gt; somewhere" in page
     assert "<b>of</b>" not in page
-    assert r"grey \| levels" in (tmp_path / "card" / "small.md").read_text()
+    text = (tmp_path / "card" / "small.md").read_text()
+    assert r"grey \| levels" in text
+    assert r"| Lesions \<b\>of\</b\> somewhere |" in text
+    assert r"## By group: Lesions \<b\>of\</b\> somewhere" in text
 
 
 def test_the_page_is_one_file_with_its_drawings(installed, tmp_path):
@@ -160,6 +166,16 @@ def test_the_page_is_one_file_with_its_drawings(installed, tmp_path):
     assert page.count("<svg") == 3
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+def test_a_card_has_room_for_more_evaluations_than_colours(facts):
+    [scores] = facts["scores"]
+    figure = reliability(facts | {"scores": [scores | {"title": f"set {number}"} for number in range(7)]})
+    _, *curves = figure.axes[0].lines
+    assert [curve.get_label() for curve in curves] == [f"set {number}" for number in range(7)]
+    probability, lesion = Calibration.from_json(scores["reliability"], "facts").curve()
+    assert curves[6].get_xdata() == pytest.approx(probability)
+    assert curves[6].get_ydata() == pytest.approx(lesion)
 
 
 def test_what_was_not_measured_is_said_to_be_missing(facts):

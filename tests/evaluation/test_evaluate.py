@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.evaluation import report
 from dermseg.evaluation.calibration import Calibration, draw_reliability, read_calibration
 from dermseg.evaluation.evaluate import evaluate
-from dermseg.evaluation.metrics import pool, score
-from dermseg.evaluation.results import METRICS
+from dermseg.evaluation.metrics import COUNTS, METRICS, pool, score
+from dermseg.evaluation.statistics import mean_interval
 from dermseg.figures import contact_sheet
 from dermseg.inference.predict import predict
 from dermseg.inference.predictor import Predictor
@@ -79,10 +80,11 @@ def test_a_folder_of_masks_is_scored_by_identifier(tmp_path, data, predictions, 
     for row, scores in zip(rows, wanted, strict=True):
         assert (int(row["height"]), int(row["width"])) == SHAPES[row["identifier"]]
         assert all(float(row[name]) == getattr(scores, name) for name in (*METRICS, "tp", "fp", "fn", "tn"))
+    pooled = pool(*([getattr(scores, name) for scores in wanted] for name in COUNTS))
     for name in METRICS:
         values = [getattr(scores, name) for scores in wanted]
         assert summary["per_image_mean"][name]["mean"] == pytest.approx(np.mean(values))
-    assert summary["pooled"]["dice"] == pool(wanted).dice != summary["per_image_mean"]["dice"]["mean"]
+    assert summary["pooled"]["dice"] == pooled.dice != summary["per_image_mean"]["dice"]["mean"]
     assert summary["images"] == 4
     assert summary["share_below_iou_0.65"] == 0.5
     assert summary["worst"] == ["d", "c", "a", "b"]
@@ -168,6 +170,34 @@ def test_only_one_side_of_a_split_is_scored(tmp_path, data, predictions, split):
     }
     evaluate(data, predictions=predictions[0], split=split, part="train", out=tmp_path / "train")
     assert [row["identifier"] for row in written(tmp_path / "train")[0]] == ["a"]
+
+
+def test_images_of_one_lesion_are_drawn_together(tmp_path, data, predictions, capsys):
+    evaluate(data, predictions=predictions[0], out=tmp_path / "images")
+    rows, alone = written(tmp_path / "images")
+    assert alone["intervals_over"] == "images"
+    assert "bootstrapped over images. Scores" in capsys.readouterr().out
+    (tmp_path / "given.csv").write_text("image_id,lesion_id\na,L1\nc,L1\nb,L2\nz,L2\n")
+    evaluate(data, predictions=predictions[0], groups=tmp_path / "given.csv", out=tmp_path / "given")
+    (tmp_path / "given.csv").rename(data / "found.csv")
+    evaluate(data, predictions=predictions[0], out=tmp_path / "found")
+    assert written(tmp_path / "found")[0] == rows
+    found = written(tmp_path / "found")[1]
+    assert found["intervals_over"] == "lesions and patients"
+    assert "bootstrapped over lesions and patients, each with all its images." in capsys.readouterr().out
+    assert found["per_image_mean"] == written(tmp_path / "given")[1]["per_image_mean"]
+    for name in METRICS:
+        values = [float(row[name]) for row in rows]
+        assert found["per_image_mean"][name] == asdict(mean_interval(values, [1, 2, 1, 3]))
+        assert alone["per_image_mean"][name] == asdict(mean_interval(values))
+    assert found["per_image_mean"]["iou"] != alone["per_image_mean"]["iou"]
+
+
+def test_of_a_network_they_are_the_same(tmp_path, data, monkeypatch):
+    (data / "found.csv").write_text("image_id,lesion_id\na,L1\nc,L1\n")
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch)
+    found = evaluate(data, weights=weights, out=tmp_path / "out")
+    assert found.lesions == {"a": "a", "c": "a"}
 
 
 def test_only_the_same_evaluation_is_replaced(tmp_path, data, predictions, split, monkeypatch):

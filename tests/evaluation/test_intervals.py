@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, norm
 
-from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.statistics import bca_interval, mean_interval
+from dermseg.errors import DataError
+from dermseg.evaluation.statistics import bca_interval, intervals, mean_interval
 
 
 def test_agrees_with_scipy_and_is_seeded():
@@ -26,16 +26,16 @@ def test_of_normal_values_it_is_near_the_textbook_interval():
     found = mean_interval(values)
     half = norm.ppf(0.975) * values.std(ddof=1) / 20
     assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
-    wider = mean_interval(values, confidence=0.99)
-    assert wider.low < found.low < found.high < wider.high
 
 
-def test_covers_the_true_mean_about_as_often_as_it_says():
+def test_covers_the_true_mean_about_as_often_as_it_says(monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 500)
     rng = np.random.default_rng(1)
     hits = 0
     for _ in range(200):
-        found = mean_interval(rng.beta(8, 2, 40), resamples=500)
+        found = mean_interval(rng.beta(8, 2, 40))
         hits += found.low <= 0.8 <= found.high
+    assert found.confidence == 0.95
     assert 0.88 <= hits / 200 <= 0.99
 
 
@@ -52,7 +52,7 @@ def test_equal_values_have_a_point():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=8))
 def test_ends_are_finite_and_within_the_values(values):
-    found = mean_interval(values, resamples=200)
+    found = mean_interval(values)
     assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
 
 
@@ -85,37 +85,38 @@ def trimmed(values):
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median, trimmed])
-def test_clusters_are_drawn_whole(statistic):
+def test_clusters_are_drawn_whole(statistic, monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 500)
     rng = np.random.default_rng(4)
     clusters = rng.integers(12, size=50)
     values = rng.beta(8, 2, 50) + 0.02 * clusters
-    found = bca_interval(values, statistic, clusters, resamples=500, seed=3)
+    found = bca_interval(values, statistic, clusters, seed=3)
     assert found.method == "BCa"
     wanted = by_definition(values, statistic, clusters, 500, 3)
     assert (found.low, found.high) == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
-def test_clusters_of_one_are_scipy(statistic):
+def test_clusters_of_one_are_scipy(statistic, monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 800)
     values = np.random.default_rng(7).beta(8, 1, 40)
     clusters = [f"lesion {number}" for number in range(40)]
-    found = bca_interval(values, statistic, clusters, confidence=0.9, resamples=800, seed=2)
+    found = bca_interval(values, statistic, clusters, seed=2)
     wanted = bootstrap(
         (values,),
         statistic,
         n_resamples=800,
-        confidence_level=0.9,
         method="BCa",
         rng=np.random.default_rng(2),
     ).confidence_interval
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-    assert found == bca_interval(values, statistic, confidence=0.9, resamples=800, seed=2)
+    assert found == bca_interval(values, statistic, seed=2)
 
 
 def test_images_of_unknown_lesions_stand_alone():
     values = np.random.default_rng(8).random(6)
-    found = bca_interval(values, clusters=["a", None, "a", "", float("nan"), None], resamples=200)
-    assert found == bca_interval(values, clusters=["a", "b", "a", "c", "d", "e"], resamples=200)
+    found = bca_interval(values, clusters=["a", None, "a", "", float("nan"), None])
+    assert found == bca_interval(values, clusters=["a", "b", "a", "c", "d", "e"])
 
 
 def test_copies_of_an_image_do_not_narrow_a_clustered_interval():
@@ -127,14 +128,22 @@ def test_copies_of_an_image_do_not_narrow_a_clustered_interval():
     assert naive.high - naive.low < 0.6 * (once.high - once.low)
 
 
+def test_a_mean_is_drawn_over_lesions():
+    values, names = np.random.default_rng(9).beta(8, 2, 30), np.arange(30) // 3
+    found, ends = mean_interval(values, names), bca_interval(values, clusters=names)
+    assert (found.mean, found.low, found.high) == (values.mean(), ends.low, ends.high)
+    assert (found.low, found.high) != (mean_interval(values).low, mean_interval(values).high)
+
+
 def test_one_lesion_has_no_interval():
     found = bca_interval([0.2, 0.4, 0.9], clusters=["a", "a", "a"])
     assert (found.low, found.high, found.method) == (None, None, "single value")
 
 
-def test_where_bca_is_undefined_the_interval_is_a_percentile_one():
+def test_where_bca_is_undefined_the_interval_is_a_percentile_one(monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 300)
     # The largest value is what most resamples give, and leaving one out changes nothing.
-    found = bca_interval([1.0, 1.0, 1.0, 0.0], np.max, resamples=300)
+    found = bca_interval([1.0, 1.0, 1.0, 0.0], np.max)
     assert (found.low, found.high, found.method) == (1.0, 1.0, "percentile")
 
 
@@ -144,15 +153,9 @@ def test_every_image_needs_one_label(clusters):
         bca_interval([0.1, 0.2], clusters=clusters)
 
 
-@pytest.mark.parametrize("settings", [{"confidence": 1.0}, {"confidence": 0.0}, {"resamples": 0}])
-def test_impossible_settings_are_refused(settings):
-    with pytest.raises(ConfigError, match="must be between"):
-        bca_interval([0.1, 0.2], **settings)
-
-
 def test_a_statistic_that_is_not_finite_has_no_interval():
     with pytest.raises(DataError, match="not finite"):
-        bca_interval([0.1, 0.2, 0.3], lambda _: np.nan, resamples=50)
+        bca_interval([0.1, 0.2, 0.3], lambda _: np.nan)
 
 
 @pytest.mark.parametrize("values", ["abc", [[0.1, 0.2]], [None, 0.2], [object()]])

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from time import sleep
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dermseg.data import decoding
 from dermseg.data.duplicates import fingerprint
 from dermseg.data.duplicates.note import write_note
 from dermseg.data.images import read_image
@@ -14,7 +16,7 @@ from dermseg.data.preprocessing.table import preprocess
 from dermseg.data.splits import Split, save_split
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
-from dermseg.evaluation import report
+from dermseg.evaluation import leak_check, report
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.leakage import read_learned
 from dermseg.models.ensemble import Ensemble
@@ -99,6 +101,22 @@ def test_copies_under_other_names_are_refused_then_stamped(data, drawn, weights_
     assert "NOT A TEST: 1 of these images" in capsys.readouterr().out
 
 
+def test_images_are_compared_within_the_budget_of_pixels(data, weights_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "PIXELS_AT_ONCE", 1)
+    reading, most, read = [], [], leak_check.read_resized
+
+    def watched(path, *arguments):
+        reading.append(path)
+        sleep(0.01)
+        most.append(len(reading))
+        reading.remove(path)
+        return read(path, *arguments)
+
+    monkeypatch.setattr(leak_check, "read_resized", watched)
+    evaluate(data, weights=weights_of(), out=tmp_path / "out")
+    assert most == [1, 1, 1, 1]
+
+
 def test_of_training_on_middles_the_middle_is_compared(drawn, weights_of, tmp_path):
     wide = np.concatenate([read_image(drawn.pairs[number].image) for number in (6, 5, 7)], axis=1)
     (tmp_path / "wide" / "images").mkdir(parents=True)
@@ -140,6 +158,13 @@ def test_images_of_one_lesion_are_refused(data, drawn, weights_of, tmp_path, bes
     table.write_text(f"image_id,lesion_id\n{name},L1\nISIC_0000002,L1\nISIC_0000003,L2\n")
     with pytest.raises(DataError, match=rf"ISIC_0000002 and {name} \(lesion_id L1 in {table.name}\)"):
         evaluate(data, weights=weights_of(), groups=None if beside else table, out=tmp_path / "out")
+
+
+def test_a_table_that_is_found_and_given_counts_once(data, drawn, weights_of, tmp_path):
+    table = data / "lesions.csv"
+    table.write_text(f"image_id,lesion_id\n{drawn.identifiers[0]},L1\nISIC_0000002,L1\n")
+    evaluate(data, weights=weights_of(), groups=table, allow_leak=True, out=tmp_path / "out")
+    assert len(summary(tmp_path / "out")["leaks"]) == 1
 
 
 def test_pairs_of_one_lesion_that_the_package_knows_are_refused(data, drawn, weights_of, tmp_path):
@@ -263,3 +288,31 @@ def test_pairs_that_the_split_of_the_training_names_are_noted(data, drawn, tmp_p
     assert "NOT INDEPENDENT: split frozen has related images on two sides" in capsys.readouterr().out
     with pytest.raises(DataError, match="ISIC_0000001 and other"):
         evaluate(data, weights=weights, out=tmp_path / "all")
+
+
+@pytest.mark.parametrize("by_lesion", [True, False])
+def test_the_split_of_the_training_excuses_nothing_of_the_weights_before(
+    data, drawn, tmp_path, monkeypatch, by_lesion
+):
+    split = Split("mine", ("own",), (), ("ISIC_0000001", "ISIC_0000002"))
+    save_split(split, tmp_path / "mine.json")
+    pictures = {"own": drawn.pairs[0], "old": drawn.pairs[1 if by_lesion else 5]}
+    notes = [
+        {
+            "split": {"train": [name], "validation": [], "checksum": checksum},
+            "fingerprints": write_note(
+                Split("s", (name,), (), ()), [fingerprint(name, read_image(pair.image))], "squash"
+            ),
+        }
+        for (name, pair), checksum in zip(pictures.items(), (split.checksum, "another"), strict=True)
+    ]
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes[0] | {"earlier": notes[1]})
+    if by_lesion:
+        table = "image_id,lesion_id\nold,L1\nISIC_0000001,L1\nown,L2\nISIC_0000002,L2\n"
+        (data / "lesions.csv").write_text(table)
+    scored = {"weights": weights, "split": tmp_path / "mine.json", "out": tmp_path / "out"}
+    with pytest.raises(DataError, match=r"1 of the 2 images .*: ISIC_0000001 and old "):
+        evaluate(data, **scored)
+    evaluate(data, **scored, allow_leak=True)
+    wanted = ["ISIC_0000001", "ISIC_0000002"] if by_lesion else ["ISIC_0000001"]
+    assert summary(tmp_path / "out")["trained_on_these"] == wanted

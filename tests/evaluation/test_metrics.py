@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermseg.errors import DataError
-from dermseg.evaluation.metrics import pool, score, surface_scores
+from dermseg.evaluation.metrics import COUNTS, METRICS, pool, score, surface_scores
 from evaluation.test_surface import mask_pairs
 
 
@@ -57,19 +57,38 @@ def test_threshold_jaccard_and_failure_count_from_the_threshold_on():
         assert (found.threshold_jaccard, found.failure) == (wanted, failure)
 
 
+def counts(scores):
+    return [[getattr(one, name) for one in scores] for name in COUNTS]
+
+
 @settings(max_examples=30)
 @given(st.lists(mask_pairs(), min_size=1, max_size=4))
 def test_pooled_scores_are_those_of_one_large_image(masks):
     predictions, targets = zip(*masks, strict=True)
     whole = score(*(np.concatenate([m.ravel() for m in side])[None] for side in (predictions, targets)))
-    found = pool(score(prediction, target) for prediction, target in masks)
+    found = pool(*counts([score(prediction, target) for prediction, target in masks]))
     assert (found.dice, found.iou) == (whole.dice, whole.iou)
+
+
+def test_without_a_pixel_of_lesion_pooled_scores_are_perfect():
+    assert pool([0, 0], [0, 0], [0, 0]) == pool(0, 0, 0)
+    assert pool([0], [0], [0]).dice == pool([0], [0], [0]).iou == 1
+
+
+def test_every_metric_is_a_score_that_turns_the_way_the_table_says():
+    target = np.zeros((20, 20), bool)
+    target[5:15, 5:15] = True
+    good, bad = score(target, target), score(~target, target)
+    for name, metric in METRICS.items():
+        better, worse = getattr(good, name), getattr(bad, name)
+        assert better < worse if metric.lower_is_better else better > worse, name
+        assert metric.pixels == (worse > 1), name
 
 
 def test_pooled_and_mean_differ_on_lesions_of_different_size():
     small, large = np.ones((1, 10), bool), np.ones((1, 1000), bool)
     scores = [score(~small, small), score(large, large)]
-    assert pool(scores).dice == pytest.approx(2000 / 2010)
+    assert pool(*counts(scores)).dice == pytest.approx(2000 / 2010)
     assert np.mean([one.dice for one in scores]) == 0.5
 
 

@@ -192,7 +192,12 @@ def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
     assert "ZeroDivisionError" in problem.reason
 
 
-def test_a_full_disk_ends_the_run_and_keeps_the_table(tmp_path, weights, monkeypatch):
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("table_too", [False, True])
+def test_a_full_disk_ends_the_run_and_keeps_the_table(tmp_path, weights, monkeypatch, table_too):
     for name in "abc":
         write_lesion(tmp_path / "in" / f"{name}.png")
     real, tried = module.write_outputs, []
@@ -200,14 +205,24 @@ def test_a_full_disk_ends_the_run_and_keeps_the_table(tmp_path, weights, monkeyp
     def fill(segmentation, image, files):
         tried.append(files.mask.name)
         if len(tried) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            full()
         real(segmentation, image, files)
 
     monkeypatch.setattr(module, "write_outputs", fill)
+    if table_too:
+        monkeypatch.setattr(module, "write_text", full)
     with pytest.raises(DataError, match="full; 1 of 3 images are done"):
         predict([tmp_path / "in"], weights, out=tmp_path / "out")
     assert tried == ["a_mask.png", "b_mask.png"]
-    assert (tmp_path / "out" / "predictions.csv").read_text().count("a_mask.png") == 1
+    if not table_too:
+        assert (tmp_path / "out" / "predictions.csv").read_text().count("a_mask.png") == 1
+
+
+def test_a_disk_that_is_full_for_the_table_alone_is_named(tmp_path, weights, monkeypatch):
+    write_lesion(tmp_path / "a.png")
+    monkeypatch.setattr(module, "write_text", full)
+    with pytest.raises(DataError, match="full; 1 of 1 images are done"):
+        predict([tmp_path / "a.png"], weights, out=tmp_path / "out")
 
 
 def test_masks_that_are_passed_over_are_named(tmp_path, weights, capsys):

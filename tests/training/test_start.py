@@ -36,6 +36,16 @@ def first(run, tmp_path):
     return run(out=tmp_path / "first").weights
 
 
+def renamed(folder):
+    """Draw other images under other names, and return their folder."""
+    others = synthetic_collection(folder / "others", 12, 32, 1)
+    for pair in others.pairs:
+        for source, part in ((pair.image, "images"), (pair.mask, "masks")):
+            (folder / "renamed" / part).mkdir(parents=True, exist_ok=True)
+            source.rename(folder / "renamed" / part / f"other_{pair.identifier}.png")
+    return folder / "renamed"
+
+
 def test_a_run_starts_from_the_weights_alone(tiny, first):
     kept = load_model(first)
     kept.mirrors = True
@@ -86,21 +96,43 @@ def test_images_of_the_earlier_run_are_not_tested_on(run, tiny, first, tmp_path)
         evaluate(tiny().data, weights=second.weights, split=fields["split"], out=tmp_path / "scores")
 
 
+def test_other_images_of_its_lesions_are_not_tested_on(run, first, tmp_path):
+    data = renamed(tmp_path)
+    names = sorted(path.stem for path in (data / "images").iterdir())
+    save_split(Split("apart", names[:8], names[8:10], names[10:]), tmp_path / "apart.json")
+    old, new = load_split(first.parent / "split.json").train[0], names[10]
+    (tmp_path / "given.csv").write_text(f"image_id,lesion_id\n{old},L1\n{new},L1\n")
+    fields = {
+        "weights": str(first),
+        "data": str(data),
+        "groups": str(tmp_path / "given.csv"),
+        "split": str(tmp_path / "apart.json"),
+    }
+    with pytest.raises(DataError, match=rf"1 of the 2 test images of split apart .*too good: {new}\."):
+        run(**fields)
+    assert run(**fields, allow_leak=True).complete
+
+
+def test_a_lesion_on_two_sides_that_the_split_names_does_not_end_the_next_training(
+    run, first, monkeypatch, tmp_path
+):
+    split = load_split(first.parent / "split.json")
+    (tmp_path / "given.csv").write_text(f"image_id,lesion_id\n{split.train[0]},L1\n{split.test[0]},L1\n")
+    fields = {"groups": str(tmp_path / "given.csv"), "split": str(first.parent / "split.json")}
+    monkeypatch.setattr("dermseg.training.division.frozen_splits", lambda: [fields["split"]])
+    assert run(weights=str(first), **fields).complete
+
+
 def test_images_of_the_earlier_run_stay_known(run, first, tmp_path):
-    others = synthetic_collection(tmp_path / "others", 12, 32, 1)
-    renamed = tmp_path / "renamed"
-    for pair in others.pairs:
-        for source, folder in ((pair.image, "images"), (pair.mask, "masks")):
-            (renamed / folder).mkdir(parents=True, exist_ok=True)
-            source.rename(renamed / folder / f"other_{pair.identifier}.png")
-    second = run(weights=str(first), data=str(renamed))
+    data = str(renamed(tmp_path))
+    second = run(weights=str(first), data=data)
     learned, split = read_learned(second.weights), load_split(second.folder / "split.json")
     assert learned.pictured
     assert learned.names("test")[: len(split.train)] == split.train
     assert set(load_split(first.parent / "split.json").train) < set(learned.names("test"))
     third = run(
         weights=str(second.weights),
-        data=str(renamed),
+        data=data,
         split=str(second.folder / "split.json"),
         out=tmp_path / "third",
     )

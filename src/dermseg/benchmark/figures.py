@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from dermseg.benchmark.report_analysis import Analysis, Compared, Estimate
+from dermseg.benchmark.report_analysis import Analysis, Compared
 from dermseg.benchmark.report_published import published
-from dermseg.benchmark.report_results import METRICS
 from dermseg.evaluation.calibration import Calibration
-from dermseg.evaluation.metrics import JACCARD_THRESHOLD
+from dermseg.evaluation.metrics import JACCARD_THRESHOLD, METRICS
+from dermseg.evaluation.statistics import MeanInterval
 from dermseg.pages import vector
 
 COLOUR = "#0f9d8a"
@@ -51,10 +51,10 @@ def scores_drawing(analysis: Analysis) -> Drawing:
     figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * len(systems)), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("dice", "iou"), strict=True):
         for height, system in enumerate(systems):
-            draw_estimate(axes, analysis.means[system.label][name], height)
+            draw_mean(axes, analysis.intervals[system.label][name], height)
         human_band(axes, name, vertical=True)
         tidy(axes)
-        axes.set_xlabel(f"per-image {METRICS[name]}")
+        axes.set_xlabel(f"per-image {METRICS[name].label}")
         axes.set_yticks(range(len(systems)), [system.label for system in systems], parse_math=False)
         axes.grid(axis="x", alpha=0.3)
     return Drawing(
@@ -86,11 +86,11 @@ def cost_drawing(analysis: Analysis) -> Drawing | None:
     for axes, (name, systems) in zip(panels, shown.items(), strict=True):
         title, unit = costs[name]
         for system, cost in systems:
-            mean = analysis.means[system.label]["dice"]
+            dice = analysis.intervals[system.label]["dice"]
             axes.errorbar(
                 cost / unit,
-                mean.value,
-                yerr=_errors(mean),
+                dice.mean,
+                yerr=_errors(dice),
                 **_POINT | styles[system.label],
                 label=system.label,
             )
@@ -183,9 +183,9 @@ def calibrations(analysis: Analysis) -> dict[str, Calibration]:
     return found
 
 
-def draw_estimate(axes: Axes, mean: Estimate, height: float) -> None:
+def draw_mean(axes: Axes, interval: MeanInterval, height: float) -> None:
     """Draw a mean as a point and its interval as a line, lying."""
-    axes.errorbar(mean.value, height, xerr=_errors(mean), color=COLOUR, **_POINT)
+    axes.errorbar(interval.mean, height, xerr=_errors(interval), color=COLOUR, **_POINT)
 
 
 def human_band(axes: Axes, metric: str, *, vertical: bool) -> None:
@@ -219,7 +219,7 @@ _COLOURS = (
 )
 
 
-def _errors(mean: Estimate) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
-    if mean.low is None or mean.high is None:
+def _errors(interval: MeanInterval) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
+    if interval.low is None or interval.high is None:
         return None
-    return np.array([[mean.value - mean.low], [mean.high - mean.value]])
+    return np.array([[interval.mean - interval.low], [interval.high - interval.mean]])

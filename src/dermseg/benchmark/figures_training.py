@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dermseg.benchmark.figures import COLOUR, SECOND, WIDTH, Drawing, draw_estimate, human_band, tidy
+from dermseg.benchmark.figures import COLOUR, SECOND, WIDTH, Drawing, draw_mean, human_band, tidy
 from dermseg.benchmark.report_analysis import Analysis
 from dermseg.benchmark.report_published import published
-from dermseg.benchmark.report_results import METRICS, SystemResult
+from dermseg.benchmark.report_results import SystemResult
 from dermseg.benchmark.tables_paper import NETWORK, versions
+from dermseg.evaluation.metrics import METRICS
 
 _VERSION_COLOURS = ("#8a8f98", "#7a6ff0", "#d9630a", "#0f9d8a")
 _BAND_NOTE = "Lines: mean over cells; shades: from the lowest to the highest cell."
@@ -104,9 +105,9 @@ def versions_drawing(analysis: Analysis) -> Drawing | None:
     for axes, metric in zip(panels, ("dice", "iou"), strict=False):
         for height, name in enumerate(names):
             if name in systems:
-                draw_estimate(axes, analysis.means[systems[name].label][metric], height)
+                draw_mean(axes, analysis.intervals[systems[name].label][metric], height)
         human_band(axes, metric, vertical=True)
-        axes.set_xlabel(f"per-image {METRICS[metric]}, measured here")
+        axes.set_xlabel(f"per-image {METRICS[metric].label}, measured here")
     printed = {row.name: row for row in published().table_2}
     heights = range(len(names))
     panels[2].plot([printed[name].dice for name in names], heights, "D", color=SECOND, label="DSC")

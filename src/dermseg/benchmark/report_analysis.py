@@ -7,29 +7,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.benchmark.report_results import METRICS, Results, SystemResult
+from dermseg.benchmark.report_results import AVERAGED, Results, SystemResult
 from dermseg.evaluation.statistics import (
     Comparison,
-    Interval,
-    bca_interval,
+    MeanInterval,
     best_system,
     compare_with_best,
     critical_difference,
     friedman,
+    mean_interval,
     rank_stability,
 )
 
 INTERVALS = ("dice", "iou")
 """Metrics whose means get an interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over images with its interval."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,10 @@ class Analysis:
     """Everything that tables and figures show."""
 
     results: Results
-    means: Mapping[str, Mapping[str, Estimate]]
+    means: Mapping[str, Mapping[str, float]]
     """Label to metric to mean over images; of systems with scores."""
+    intervals: Mapping[str, Mapping[str, MeanInterval]]
+    """The same with intervals, of the metrics in `INTERVALS`."""
     compared: Compared | None
     """None with fewer than two systems on the same images."""
 
@@ -81,29 +74,32 @@ class Analysis:
 
     def ranked(self) -> list[SystemResult]:
         """The same, the best mean Dice first."""
-        return sorted(self.scored, key=lambda system: -self.means[system.label]["dice"].value)
+        return sorted(self.scored, key=lambda system: -self.means[system.label]["dice"])
 
 
 def analyse(results: Results) -> Analysis:
     """Compute means, intervals and comparisons."""
-    means = {system.label: _means(results, system) for system in results.systems if system.done}
-    return Analysis(results, means, _compare(results))
+    scored = [system for system in results.systems if system.done]
+    return Analysis(
+        results,
+        {system.label: _means(system) for system in scored},
+        {system.label: _intervals(results, system) for system in scored},
+        _compare(results),
+    )
 
 
-def _means(results: Results, system: SystemResult) -> dict[str, Estimate]:
+def _means(system: SystemResult) -> dict[str, float]:
+    images = system.images.values()
+    return {
+        name: float(system.values(name).mean())
+        for name in AVERAGED
+        if all(name in scores for scores in images)
+    }
+
+
+def _intervals(results: Results, system: SystemResult) -> dict[str, MeanInterval]:
     clusters = results.clusters(list(system.images))
-    found: dict[str, Estimate] = {}
-    for name in METRICS:
-        if not all(name in scores for scores in system.images.values()):
-            continue
-        values = system.values(name)
-        ends = (
-            bca_interval(values, clusters=clusters)
-            if name in INTERVALS
-            else Interval(None, None, 0, "constant")
-        )
-        found[name] = Estimate(float(values.mean()), ends.low, ends.high)
-    return found
+    return {name: mean_interval(system.values(name), clusters) for name in INTERVALS}
 
 
 def _compare(results: Results) -> Compared | None:

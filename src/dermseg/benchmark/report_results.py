@@ -3,7 +3,7 @@
 A cell whose files are damaged is left out with the reason, as is one that has not run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,26 +15,15 @@ from numpy.typing import NDArray
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan, read_split
 from dermseg.benchmark.state import read_state
 from dermseg.benchmark.systems import System
+from dermseg.data.groups import merged
 from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration, read_calibration
+from dermseg.evaluation.metrics import COUNTS, METRICS, PooledScores, pool
 from dermseg.evaluation.table import read_columns
 from dermseg.files import read_json
 
-METRICS = {
-    "dice": "Dice",
-    "iou": "IoU",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "threshold_jaccard": "threshold Jaccard (0.65)",
-    "failure": "failures (IoU < 0.65)",
-    "hd95": "HD95 (pixels)",
-    "assd": "average surface distance (pixels)",
-    "nsd": "normalised surface Dice (1 % of the diagonal)",
-}
-"""Per-image scores that are averaged, with the names they are printed under."""
-LOWER_IS_BETTER = frozenset({"failure", "hd95", "assd"})
-COUNTS = ("tp", "fp", "fn")
-"""Pixels counted per image, from which pooled scores are made."""
+AVERAGED = tuple(name for name in METRICS if name != "accuracy")
+"""Per-image scores that are averaged. Accuracy tells systems least apart: most pixels are skin to all."""
 
 _STATES = {"running": "unfinished", "failed": "failed"}
 """What a cell without scores is called: one that says running may have been killed."""
@@ -116,14 +105,9 @@ class SystemResult:
         """Give the scores of a metric, one per image, by identifier."""
         return np.array([scores[metric] for scores in self.images.values()])
 
-    def pooled(self) -> dict[str, float]:
+    def pooled(self) -> PooledScores:
         """Compute Dice and IoU over all test pixels of all cells added up."""
-        tp, fp, fn = (sum(float((cell.scores or {})[name].sum()) for cell in self.done) for name in COUNTS)
-        wrong = fp + fn
-        return {
-            "dice": 2 * tp / (2 * tp + wrong) if tp + wrong else 1.0,
-            "iou": tp / (tp + wrong) if tp + wrong else 1.0,
-        }
+        return pool(*(np.concatenate([(cell.scores or {})[name] for cell in self.done]) for name in COUNTS))
 
     def cost(self, name: str) -> float | None:
         """Give the median over cells of a number of cell.json; None where no cell has it."""
@@ -221,17 +205,7 @@ def _lesions(results: Path, plan: Plan) -> dict[str, str]:
     """Read from the splits which images show one lesion or patient: they were kept on one side."""
     for fold in range(1, plan.folds + 1):
         try:
-            return _merged(read_split(results, fold).origin.get("kept_together", []))
+            return merged(read_split(results, fold).origin.get("kept_together", []))
         except (DataError, TypeError, ValueError):
             continue
     return {}
-
-
-def _merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Label images so that those of groups which share one have one label: the least identifier."""
-    members: dict[str, set[str]] = {}
-    for group in groups:
-        joined = set(map(str, group))
-        joined.update(*(members[image] for image in joined & members.keys()))
-        members.update(dict.fromkeys(joined, joined))
-    return {image: min(joined) for image, joined in members.items()}

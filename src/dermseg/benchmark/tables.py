@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
-from dermseg.benchmark.report_analysis import Estimate
+from dermseg import markdown
+from dermseg.evaluation.statistics import MeanInterval
 from dermseg.inference.paths import printable
 from dermseg.pages import escaped
 
-Value = str | int | float | Estimate | None
+Value = str | int | float | MeanInterval | None
 """None is a cell that has nothing to show, such as one that was not run."""
 
 
@@ -20,7 +21,7 @@ class Column:
     """One column of a table."""
 
     key: str
-    """Its name in CSV files; an estimate takes three columns there, KEY, KEY_low and KEY_high."""
+    """Its name in CSV files; a mean with an interval takes three columns, KEY, KEY_low and KEY_high."""
     title: str
     digits: int = 3
     """Decimals of numbers that are not whole."""
@@ -80,8 +81,8 @@ def text(value: Value, column: Column) -> str:
         return ""
     if isinstance(value, str):
         return printable(value)
-    if isinstance(value, Estimate):
-        middle = _rounded(value.value, column)
+    if isinstance(value, MeanInterval):
+        middle = _rounded(value.mean, column)
         if value.low is None or value.high is None:
             return middle
         return f"{middle} ({_rounded(value.low, column)} to {_rounded(value.high, column)})"
@@ -104,7 +105,7 @@ def significance(p: float) -> str:
 def _number(value: Value) -> float | None:
     if value is None or isinstance(value, str):
         return None
-    return value.value if isinstance(value, Estimate) else float(value)
+    return value.mean if isinstance(value, MeanInterval) else float(value)
 
 
 def as_csv(table: Table) -> str:
@@ -114,7 +115,7 @@ def as_csv(table: Table) -> str:
     estimated = {
         column.key
         for column in table.columns
-        if any(isinstance(row.get(column.key), Estimate) for row in table.rows)
+        if any(isinstance(row.get(column.key), MeanInterval) for row in table.rows)
     }
     names = []
     for column in table.columns:
@@ -128,7 +129,7 @@ def as_csv(table: Table) -> str:
         for column in table.columns:
             value = row.get(column.key)
             if column.key in estimated:
-                ends = (value.low, value.high) if isinstance(value, Estimate) else (None, None)
+                ends = (value.low, value.high) if isinstance(value, MeanInterval) else (None, None)
                 written += [_number(value), *ends]
             else:
                 written.append(printable(value) if isinstance(value, str) else value)
@@ -140,15 +141,16 @@ def as_markdown(table: Table) -> str:
     """Write a table as Markdown; groups stand before the titles, since it knows one line of headings."""
     numeric = _numeric(table)
     lines = [
-        f"### {_markdown(table.title)}",
+        f"### {markdown.escaped(table.title)}",
         "",
-        _markdown(table.caption),
+        markdown.escaped(table.caption),
         "",
-        "| " + " | ".join(_markdown(column.full_title) for column in table.columns) + " |",
+        "| " + " | ".join(markdown.escaped(column.full_title) for column in table.columns) + " |",
         "|" + "|".join("---:" if column.key in numeric else "---" for column in table.columns) + "|",
     ]
     for cells in table.cells():
-        written = (f"**{_markdown(cell)}**" if strong else _markdown(cell) for cell, strong in cells)
+        escaped_cells = ((markdown.escaped(cell), strong) for cell, strong in cells)
+        written = (f"**{cell}**" if strong else cell for cell, strong in escaped_cells)
         lines.append("| " + " | ".join(written) + " |")
     return "\n".join(lines) + "\n"
 
@@ -231,12 +233,6 @@ def _latex_groups(table: Table) -> list[str]:
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
     return ["    " + " & ".join(cells) + r" \\", "    " + " ".join(rules)]
-
-
-def _markdown(words: str) -> str:
-    for character in "\\|*_`<[":
-        words = words.replace(character, f"\\{character}")
-    return " ".join(words.split())
 
 
 _LATEX = {

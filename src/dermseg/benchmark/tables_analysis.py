@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dermseg.benchmark.report_analysis import Analysis, Compared
-from dermseg.benchmark.report_results import LOWER_IS_BETTER, METRICS
+from dermseg.benchmark.report_results import AVERAGED
 from dermseg.benchmark.tables import Column, Table, Value
+from dermseg.evaluation.metrics import METRICS
 
 WORST = 5
 """Worst images listed of every system."""
@@ -57,24 +58,19 @@ def comparison_table(compared: Compared) -> Table:
 
 def metrics_table(analysis: Analysis) -> Table:
     """List every per-image metric of every system."""
-    shares = {"failure"}
     columns = [Column("system", "system")]
     columns += [
         Column(
             name,
-            title,
-            1 if name in shares or "(pixels)" in title else 3,
-            best="lowest" if name in LOWER_IS_BETTER else "highest",
-            percent=name in shares,
+            METRICS[name].label,
+            1 if name == "failure" or METRICS[name].pixels else 3,
+            best="lowest" if METRICS[name].lower_is_better else "highest",
+            percent=name == "failure",
         )
-        for name, title in METRICS.items()
+        for name in AVERAGED
     ]
     rows: list[Mapping[str, Value]] = [
-        {
-            "system": system.label,
-            **{name: mean.value for name, mean in analysis.means[system.label].items()},
-        }
-        for system in analysis.ranked()
+        {"system": system.label, **analysis.means[system.label]} for system in analysis.ranked()
     ]
     return Table(
         "metrics",
@@ -94,7 +90,7 @@ def cost_table(analysis: Analysis) -> Table:
         rows.append(
             {
                 "system": system.label,
-                "dice": analysis.means[system.label]["dice"].value,
+                "dice": analysis.means[system.label]["dice"],
                 "parameters": None if parameters is None else parameters / 1e6,
                 "multiply_adds": None if operations is None else operations / 1e9,
                 "images_per_second": system.cost("images_per_second"),

@@ -144,14 +144,12 @@ def _measured(analysis: Analysis, system: SystemResult | None, absent: str = _AB
         return {"cells": absent}
     if not system.done:
         return {"cells": system.progress}
-    means, pooled = analysis.means[system.label], system.pooled()
-    failure = means.get("failure")
+    pooled = system.pooled()
     return {
-        "dice": means["dice"],
-        "iou": means["iou"],
-        "failure": failure and failure.value,
-        "pooled_dice": pooled["dice"],
-        "pooled_iou": pooled["iou"],
+        **analysis.intervals[system.label],
+        "failure": analysis.means[system.label].get("failure"),
+        "pooled_dice": pooled.dice,
+        "pooled_iou": pooled.iou,
         "images": len(system.images),
         "cells": system.progress,
     }

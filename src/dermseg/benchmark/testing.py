@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dermseg.data.images import read_image, read_mask
 from dermseg.data.pairs import Pair
-from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration
-from dermseg.evaluation.metrics import score
 from dermseg.evaluation.results import ScoredImage
+from dermseg.evaluation.scoring import score_pair
+from dermseg.evaluation.sources import predicted
 from dermseg.files import replacing
 from dermseg.inference.predictor import Predictor
 
@@ -42,14 +41,12 @@ def score_images(
     images: list[ScoredImage] = []
     calibration = Calibration.none()
     for pair in pairs:
-        target = read_mask(pair.mask)
-        predicted = predictor.predict(read_image(pair.image), str(pair.image))
-        if predicted.mask.shape != target.shape:
-            raise DataError(f"{pair.mask} has another size than its image; correct the pair, then run again.")
-        height, width = target.shape
-        images.append(ScoredImage(pair, height, width, score(predicted.mask, target)))
-        calibration += Calibration.of(predicted.probability, target)
-        save_mask(predicted.mask, masks / f"{pair.identifier}.png", None if native else MASK_SIDE)
+        prediction = predicted(predictor, pair)
+        image, counts = score_pair(pair, prediction)
+        images.append(image)
+        if counts is not None:
+            calibration += counts
+        save_mask(prediction.mask, masks / f"{pair.identifier}.png", None if native else MASK_SIDE)
     return images, calibration
 
 

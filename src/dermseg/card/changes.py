@@ -1,7 +1,8 @@
 """Graded changes of an image with its mask: what a camera, a file format or a person's framing does.
 
 Every change takes an image (height, width, 3), uint8, its mask (height, width), bool, a level and a
-generator, and gives both anew. Level 0, or 1 of a factor, changes nothing.
+generator, and gives both anew. Where the level is an amount, 0 (of a factor, 1) changes nothing; the quality
+of a JPEG and the side of a mirror have no such level.
 """
 
 import io
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+
+from dermseg.data.artefacts import add_hair
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -64,8 +67,6 @@ def vignetted(image: Picture, mask: Mask, level: float, _: np.random.Generator) 
 
 def hairy(image: Picture, mask: Mask, level: float, generator: np.random.Generator) -> tuple[Picture, Mask]:
     """Lay `level` hairs over the image."""
-    from dermseg.data.artefacts import add_hair
-
     height, width = mask.shape
     side = max(height, width)
     square = np.pad(image, ((0, side - height), (0, side - width), (0, 0)), mode="edge")

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from dermseg.card.sections import Facts
+from dermseg.evaluation.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = ("#0a9d86", "#d1495b", "#3a7ca5", "#edae49", "#8d6bb8")
 """Seen on white and on black."""
+_LINES = ("-", "--", ":")
 
 
 def robustness(facts: Facts) -> "Figure":
@@ -24,7 +26,7 @@ def robustness(facts: Facts) -> "Figure":
             range(len(dice) + 1),
             [measured["dice"], *dice],
             color=_COLOURS[number % len(_COLOURS)],
-            linestyle=("-", "--", ":")[number // len(_COLOURS)],
+            linestyle=_LINES[number // len(_COLOURS) % len(_LINES)],
             marker="o",
             markersize=3,
             label=change,
@@ -44,11 +46,9 @@ def reliability(facts: Facts) -> "Figure":
         counts = scores["reliability"]
         if counts is None:
             continue
-        rows = zip(counts["count"], counts["sum_probability"], counts["sum_lesion"], strict=True)
-        points = [(probability / count, lesion / count) for count, probability, lesion in rows if count]
         axes.plot(
-            *zip(*points, strict=True),
-            color=_COLOURS[number],
+            *Calibration.from_json(counts, f"The reliability of {scores['title']}").curve(),
+            color=_COLOURS[number % len(_COLOURS)],
             marker="o",
             markersize=3,
             label=scores["title"].split(",")[0],

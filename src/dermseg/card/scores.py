@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermseg.errors import DataError
-from dermseg.evaluation.metrics import JACCARD_THRESHOLD
+from dermseg.evaluation.metrics import COUNTS, JACCARD_THRESHOLD, pool
 from dermseg.evaluation.statistics import Interval, bca_interval, mean_interval
 from dermseg.evaluation.table import read_columns
 
 METRICS = ("dice", "iou", "threshold_jaccard", "sensitivity", "specificity", "hd95")
-_COUNTS = (("tp",), ("fp", "fn"))
+"""Per-image scores on a card."""
 SIZES = (
     ("below 5 %", 0.0, 0.05),
     ("5 to 20 %", 0.05, 0.2),
@@ -47,7 +47,7 @@ def read_rows(table: Path) -> list[Row]:
         DataError: The file is missing, or is not such a table.
     """
     identifiers, columns = read_columns(table, "identifier")
-    if missing := {"height", "width", *METRICS, "tp", "fp", "fn"} - columns.keys():
+    if missing := {"height", "width", *METRICS, *COUNTS} - columns.keys():
         raise DataError(f"{table} lacks the columns {', '.join(sorted(missing))}; evaluate again.")
     heights, widths = columns.pop("height"), columns.pop("width")
     return [
@@ -61,19 +61,18 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "images": len(rows),
         "per_image": {name: asdict(_interval(rows, name)) for name in METRICS},
-        "pooled": {"dice": _pooled(rows, 2), "iou": _pooled(rows, 1)},
+        "pooled": {name: _pooled(rows, name) for name in ("dice", "iou")},
         "failures": sum(row.values["iou"] < JACCARD_THRESHOLD for row in rows) / len(rows),
     }
 
 
-def _pooled(rows: Sequence[Row], weight: int) -> dict[str, Any]:
-    """Dice (weight 2) or IoU (weight 1) over the pixels of all images, with its interval over images."""
-    right, wrong = (np.array([sum(row.values[key] for key in keys) for row in rows]) for keys in _COUNTS)
+def _pooled(rows: Sequence[Row], name: str) -> dict[str, Any]:
+    """Dice or IoU over the pixels of all images, with its interval over images."""
+    counts = [np.array([row.values[key] for row in rows]) for key in COUNTS]
 
     def of_images(drawn: NDArray[np.float64]) -> float:
         places = drawn.astype(np.intp)
-        total = weight * right[places].sum()
-        return float(total / (total + wrong[places].sum()))
+        return float(getattr(pool(*(count[places] for count in counts)), name))
 
     everything = np.arange(len(rows), dtype=np.float64)
     return asdict(bca_interval(everything, of_images)) | {"mean": of_images(everything)}

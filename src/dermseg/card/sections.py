@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dermseg.evaluation.metrics import METRICS
+
 Facts = Mapping[str, Any]
 _ROBUSTNESS = "Robustness"
 
@@ -151,11 +153,11 @@ def _scores(facts: Facts) -> Section:
         "images": lambda scores: f"{scores['images']:,}",
         "per-image Dice": lambda scores: interval(scores["per_image"]["dice"]),
         "per-image IoU": lambda scores: interval(scores["per_image"]["iou"]),
-        "threshold Jaccard (0.65)": lambda scores: interval(scores["per_image"]["threshold_jaccard"]),
-        "HD95 (px)": lambda scores: f"{scores['per_image']['hd95']['mean']:.1f}",
+        METRICS["threshold_jaccard"].label: lambda scores: interval(scores["per_image"]["threshold_jaccard"]),
+        METRICS["hd95"].label: lambda scores: f"{scores['per_image']['hd95']['mean']:.1f}",
         "pooled Dice": lambda scores: interval(scores["pooled"]["dice"]),
         "pooled IoU": lambda scores: interval(scores["pooled"]["iou"]),
-        "IoU below 0.65": lambda scores: f"{scores['failures']:.1%}",
+        METRICS["failure"].label: lambda scores: f"{scores['failures']:.1%}",
     }
     sets = tuple(scores["title"] for scores in measured)
     rows = [(name, *(write(scores) for scores in measured)) for name, write in lines.items()]

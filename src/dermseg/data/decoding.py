@@ -1,15 +1,15 @@
-"""Pairs decoded in parallel, in order, with a bound on the memory that takes."""
+"""Pairs decoded and worked on in parallel, in order, with a bound on the memory that takes."""
 
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Condition
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,39 @@ Decoded = tuple[Entry, NDArray[np.uint8] | None, NDArray[np.uint8] | None]
 
 PIXELS_AT_ONCE = 64_000_000
 """Pixels of the files that are decoded at a time, however many threads there are: about 0.5 GB, since Pillow
-takes four bytes for a pixel and an image may have to be turned or converted."""
+takes four bytes for a pixel and an image may have to be turned or converted; 0.8 GB where pairs are measured.
+"""
 
 THREADS = 6
 """Most threads that decode. Each keeps up to 64 MB of what it has freed, as glibc allocates."""
+
+_Found = TypeVar("_Found")
+
+
+class PixelBudget:
+    """Lets threads hold no more pixels at once than given; one image, however large, always may be held."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = self._free = pixels
+        self._changed = Condition()
+
+    @contextmanager
+    def hold(self, path: Path) -> Iterator[None]:
+        """Wait until the pixels of an image file are free, and hold them for a block.
+
+        Raises:
+            DataError: The size cannot be read from the file.
+        """
+        pixels = min(math.prod(read_size(path)), self._pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
 
 
 def decoded(
@@ -41,7 +70,7 @@ def decoded(
     geometry: Geometry = "squash",
     steps: Sequence[str] = (),
 ) -> Iterator[Decoded]:
-    """Decode pairs in parallel and yield them in order, with few in memory at a time.
+    """Decode pairs in parallel and give them in order, with few in memory at a time.
 
     Args:
         pairs: Pairs to decode.
@@ -50,14 +79,34 @@ def decoded(
         geometry: How images and masks come into the square.
         steps: What is done to the images there: names in `dermseg.data.preprocessing.table`.
 
-    Yields:
-        What became of the pair; its image (size, size, 3) and its mask (size, size) of 0 and 1, None if the
-        pair is at fault.
+    Returns:
+        Of each pair: what became of it; its image (size, size, 3) and its mask (size, size) of 0 and 1, None
+        if it is at fault.
     """
-    budget = _PixelBudget(PIXELS_AT_ONCE)
+
+    def decode(pair: Pair, budget: PixelBudget) -> Decoded:
+        return _decode(pair, size, geometry, steps, budget)
+
+    return in_order(pairs, decode, workers)
+
+
+def in_order(
+    pairs: Iterable[Pair], work: Callable[[Pair, PixelBudget], _Found], workers: int
+) -> Iterator[_Found]:
+    """Do the same with pairs in parallel, and yield what comes of each in their order.
+
+    Args:
+        pairs: Pairs to work on; few are begun before their turn.
+        work: Takes a pair, and the budget by which it is to hold the pixels of a file while it has them.
+        workers: Number of threads, of which `THREADS` at most are used; Pillow decodes outside Python's lock.
+
+    Raises:
+        Exception: What `work` raises; what has not begun then does not begin.
+    """
+    budget = PixelBudget(PIXELS_AT_ONCE)
     threads = min(workers, THREADS)
     with ThreadPoolExecutor(threads) as pool:
-        tasks = (pool.submit(_decode, pair, size, geometry, steps, budget) for pair in pairs)
+        tasks = (pool.submit(work, pair, budget) for pair in pairs)
         waiting = deque(islice(tasks, 4 * threads))
         try:
             while waiting:
@@ -83,29 +132,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _PixelBudget:
-    """Lets threads hold no more pixels at once than given; one image, however large, always may be held."""
-
-    def __init__(self, pixels: int) -> None:
-        self._pixels = self._free = pixels
-        self._changed = Condition()
-
-    @contextmanager
-    def hold(self, path: Path) -> Iterator[None]:
-        """Wait until the pixels of an image file are free, and hold them for a block."""
-        pixels = min(math.prod(read_size(path)), self._pixels)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
-
-
-def _decode(pair: Pair, size: int, geometry: Geometry, steps: Sequence[str], budget: _PixelBudget) -> Decoded:
+def _decode(pair: Pair, size: int, geometry: Geometry, steps: Sequence[str], budget: PixelBudget) -> Decoded:
     path = pair.image
     try:
         with budget.hold(path):

@@ -85,21 +85,27 @@ def read_groups(path: Path, identifiers: Iterable[str]) -> list[Group]:
     return groups
 
 
-def find_groups(data: Path, identifiers: Sequence[str]) -> list[Group]:
-    """Read the groups from tables that lie in a data folder or beside it.
+def find_groups(data: Path, identifiers: Sequence[str], table: Path | None = None) -> list[Group]:
+    """Read the groups from tables that lie in a data folder or beside it, and from one that was given.
 
     Args:
         data: Folder of a data set.
         identifiers: Its images.
+        table: One that must be such a table, wherever it lies.
 
     Returns:
-        Groups of all tables that have the columns and name any of the images; other tables do not matter.
+        Groups of all tables that have the columns and name any of the images, each once; other tables do not
+        matter.
 
     Raises:
-        DataError: Such a table is damaged, or puts most of the images into one group.
+        DataError: Such a table is damaged, or puts most of the images into one group; or `table` cannot be
+            used.
     """
     known = set(identifiers)
-    return [group for path in _tables(data) if _is_about(path, known) for group in read_groups(path, known)]
+    found = [group for path in _tables(data) if _is_about(path, known) for group in read_groups(path, known)]
+    given = [] if table is None else read_groups(table, known)
+    # The given one may be one of those that were found.
+    return list(dict.fromkeys([*found, *given]))
 
 
 def published_groups(identifiers: Iterable[str]) -> list[Group]:
@@ -110,6 +116,16 @@ def published_groups(identifiers: Iterable[str]) -> list[Group]:
     return [
         Group(tuple(pair), "one lesion, by the list of dermseg") for pair in pairs if known.issuperset(pair)
     ]
+
+
+def merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
+    """Label images so that those of groups which share one have one label: the least identifier."""
+    members: dict[str, set[str]] = {}
+    for group in groups:
+        joined = set(map(str, group))
+        joined.update(*(members[image] for image in joined & members.keys()))
+        members.update(dict.fromkeys(joined, joined))
+    return {image: min(joined) for image, joined in members.items()}
 
 
 def crossing(groups: Iterable[Group], split: Split) -> list[Group]:

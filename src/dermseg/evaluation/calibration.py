@@ -5,6 +5,7 @@ the reliability curve and the expected calibration error need; so both are exact
 through, and counts of several runs add up.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,39 @@ class Calibration:
             self.sum_lesion + other.sum_lesion,
         )
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], origin: object) -> "Calibration":
+        """Take the counts from JSON values, as `to_json` gives them.
+
+        Args:
+            content: The values.
+            origin: What holds them, for errors.
+
+        Raises:
+            DataError: They are damaged, or their bins are others than ours.
+        """
+        try:
+            count = np.array(content["count"], dtype=np.int64)
+            sum_probability = np.array(content["sum_probability"], dtype=np.float64)
+            sum_lesion = np.array(content["sum_lesion"], dtype=np.int64)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{origin} is no table of calibration ({error}); evaluate the network again."
+            ) from None
+        found = cls(count, sum_probability, sum_lesion)
+        shapes = {count.shape, sum_probability.shape, sum_lesion.shape}
+        within = shapes == {(BINS,)} and bool(
+            (sum_lesion >= 0).all()
+            and (sum_lesion <= count).all()
+            and (sum_probability >= 0).all()
+            and (sum_probability <= count * (1 + 1e-9)).all()
+        )
+        if not within or content.get("edges") != found.edges.tolist():
+            raise DataError(
+                f"{origin} does not hold the counts of {BINS} equal bins; evaluate the network again."
+            )
+        return found
+
     @property
     def edges(self) -> NDArray[np.float64]:
         """Edges of the bins (BINS + 1,)."""
@@ -106,7 +140,7 @@ class Calibration:
         return self.sum_probability[held] / count, self.sum_lesion[held] / count
 
     def to_json(self) -> dict[str, Any]:
-        """Give the counts as JSON values, which `read_calibration` reads back."""
+        """Give the counts as JSON values, which `from_json` takes."""
         names = ("edges", "count", "sum_probability", "sum_lesion")
         return {name: getattr(self, name).tolist() for name in names}
 
@@ -120,23 +154,7 @@ def read_calibration(path: Path) -> Calibration:
     content = read_json(path)
     if content is None:
         raise DataError(f"{path} is missing or no JSON object; evaluate the network again.")
-    try:
-        count = np.array(content["count"], dtype=np.int64)
-        sum_probability = np.array(content["sum_probability"], dtype=np.float64)
-        sum_lesion = np.array(content["sum_lesion"], dtype=np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{path} is no table of calibration ({error}); evaluate the network again.") from None
-    found = Calibration(count, sum_probability, sum_lesion)
-    shapes = {count.shape, sum_probability.shape, sum_lesion.shape}
-    within = shapes == {(BINS,)} and bool(
-        (sum_lesion >= 0).all()
-        and (sum_lesion <= count).all()
-        and (sum_probability >= 0).all()
-        and (sum_probability <= count * (1 + 1e-9)).all()
-    )
-    if not within or content.get("edges") != found.edges.tolist():
-        raise DataError(f"{path} does not hold the counts of {BINS} equal bins; evaluate the network again.")
-    return found
+    return Calibration.from_json(content, path)
 
 
 def draw_reliability(calibration: Calibration, path: Path) -> None:

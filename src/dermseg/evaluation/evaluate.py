@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.progress import track
 
 from dermseg import __version__
-from dermseg.data.images import read_mask
+from dermseg.data.groups import find_groups, published_groups
 from dermseg.data.pairs import Collection, Pair, Problem, identifier_of, reason_of
 from dermseg.data.readers import MASK_ENDINGS, read_collection
 from dermseg.data.splits import SIDES, Split, load_split
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import Calibration
 from dermseg.evaluation.leak_check import check_leaks
-from dermseg.evaluation.metrics import score
 from dermseg.evaluation.report import print_report, refuse_other_report, write_report
-from dermseg.evaluation.results import Evaluation, ScoredImage, mean_intervals
+from dermseg.evaluation.results import Evaluation, ScoredImage, lesions_of, mean_intervals
+from dermseg.evaluation.scoring import score_pair
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
 from dermseg.inference.paths import require_writable
 
@@ -56,8 +56,8 @@ def evaluate(
         part: Which side of the split to score: test, validation or train.
         out: Folder for the results. Those of the same evaluation are replaced.
         device: `cpu`, `cuda`, `mps`, or `auto`.
-        groups: A table that says which images show one lesion or one patient; tables in the data folder or
-            beside it are found without it.
+        groups: A table that says which images show one lesion or one patient, which the leak guard and the
+            intervals respect; tables in the data folder or beside it are found without it.
         allow_leak: Score images that the network learned from, or near-duplicates of them, and say so in the
             summary.
         tta: Test-time augmentation of a network, as `dermseg.inference.predictor.Predictor` does it; by
@@ -77,38 +77,47 @@ def evaluate(
     collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
     chosen = None if split is None else load_split(split)
     pairs, problems = _select(collection, chosen, part, Path(data))
-    provenance: dict[str, Any] = {
-        "dermseg": __version__,
-        "command": shlex.join(sys.argv),
-        "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
-        "split": chosen
-        and {"name": chosen.name, "part": part, "sha256": chosen.checksum, **chosen.reservations},
-    }
+    part = part if chosen else "test"
     progress = Console(stderr=True, quiet=quiet)
+    learned = source.learned_from if isinstance(source, NetworkSource) else None
+    everyone = [*(pair.identifier for pair in pairs), *(learned.names(part) if learned else ())]
+    tables = find_groups(Path(data), everyone, None if groups is None else Path(groups))
+    provenance = _origin(collection, data, masks, chosen, part)
     if isinstance(source, NetworkSource):
         provenance |= check_leaks(
-            source.learned_from,
-            pairs,
-            Path(data),
-            part=part if chosen else "test",
-            split=chosen,
-            groups=None if groups is None else Path(groups),
-            allow_leak=allow_leak,
-            progress=progress,
+            learned, pairs, tables, part=part, split=chosen, allow_leak=allow_leak, progress=progress
         )
-    provenance.update(source.provenance)
-
+    provenance |= source.provenance
     refuse_other_report(Path(out), provenance)
     require_writable(Path(out))
     images, calibration = _score_all(pairs, source, problems, progress)
     if not images:
         raise DataError(f"None of the {len(pairs):,} pairs of {data} could be scored. {_first(problems)}")
+    lesions = lesions_of(images, [*published_groups(everyone), *tables])
     evaluation = Evaluation(
-        tuple(images), tuple(problems), provenance, Path(out), mean_intervals(images), calibration
+        tuple(images),
+        tuple(problems),
+        provenance,
+        Path(out),
+        mean_intervals(images, lesions),
+        calibration,
+        lesions,
     )
     write_report(evaluation, source)
     print_report(evaluation, Console(quiet=quiet))
     return evaluation
+
+
+def _origin(
+    collection: Collection, data: str | Path, masks: str | Path | None, split: Split | None, part: str
+) -> dict[str, Any]:
+    """Say for the summary which images were scored, and by which command."""
+    return {
+        "dermseg": __version__,
+        "command": shlex.join(sys.argv),
+        "data": {"name": collection.name, "folder": str(data), "masks": masks and str(masks)},
+        "split": split and {"name": split.name, "part": part, "sha256": split.checksum, **split.reservations},
+    }
 
 
 def _source(
@@ -158,7 +167,7 @@ def _score_all(
     calibration: Calibration | None = None
     for pair in track(pairs, "Scoring", console=progress):
         try:
-            image, counts = _score(pair, source)
+            image, counts = score_pair(pair, source.predict(pair))
         except DataError as error:
             problems.append(Problem(pair.image, reason_of(error, pair.image)))
             continue
@@ -166,20 +175,6 @@ def _score_all(
         if counts is not None:
             calibration = counts if calibration is None else calibration + counts
     return images, calibration
-
-
-def _score(pair: Pair, source: MaskSource) -> tuple[ScoredImage, Calibration | None]:
-    target = read_mask(pair.mask)
-    prediction = source.predict(pair)
-    if prediction.mask.shape != target.shape:
-        height, width = target.shape
-        raise DataError(
-            f"{pair.image} has a mask of {width} x {height} pixels, but its prediction is "
-            f"{prediction.mask.shape[1]} x {prediction.mask.shape[0]}; predictions are scored at native size."
-        )
-    scores = score(prediction.mask, target)
-    counts = None if prediction.probability is None else Calibration.of(prediction.probability, target)
-    return ScoredImage(pair, target.shape[0], target.shape[1], scores), counts
 
 
 def _first(problems: Sequence[Problem]) -> str:

@@ -1,19 +1,16 @@
 """Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from dermseg.data.decoding import usable_cores
+from dermseg.data.decoding import PixelBudget, in_order, usable_cores
 from dermseg.data.duplicates import COMPARED_SIZE, Fingerprint, fingerprint
 from dermseg.data.duplicates.note import Note
 from dermseg.data.geometry import place
-from dermseg.data.groups import find_groups, published_groups, read_groups
+from dermseg.data.groups import Group, published_groups
 from dermseg.data.images import read_resized
 from dermseg.data.pairs import Pair
 from dermseg.data.preprocessing.table import preprocess
@@ -32,11 +29,10 @@ from dermseg.evaluation.leakage import (
 def check_leaks(
     learned: Learned | None,
     pairs: Sequence[Pair],
-    data: Path,
+    tables: Sequence[Group],
     *,
     part: str = "test",
     split: Split | None = None,
-    groups: Path | None = None,
     allow_leak: bool = False,
     progress: Console | None = None,
 ) -> dict[str, Any]:
@@ -48,11 +44,11 @@ def check_leaks(
     Args:
         learned: The images that shaped the network; None if its weights do not say.
         pairs: About to be scored.
-        data: Folder they come from, in which and beside which tables of metadata are looked for.
+        tables: What tables of metadata say of these images and those that shaped the network.
         part: Which side of a split they are.
         split: That split. If the network was trained on the same, related images on two of its sides were
-            refused then, or are known and named; here they are noted.
-        groups: A table that says which images show one lesion or one patient.
+            refused then, or are known and named; here they are noted. Images of other splits, which shaped
+            the weights that it started from, are not excused by that.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
 
@@ -61,28 +57,31 @@ def check_leaks(
         `leaks`, each with the image it leaks from and the reason; `leak_check`, what was compared.
 
     Raises:
-        DataError: There are leaks, or the table cannot be used.
+        DataError: There are leaks.
     """
     if learned is None:
         return {"trained_on_these": None}
     names = [pair.identifier for pair in pairs]
     everyone = [*names, *learned.names(part)]
-    tables = find_groups(data, everyone) + (read_groups(groups, everyone) if groups else [])
     related = [*published_groups(everyone), *tables]
     compared = ["names", *(["lesions and patients"] if tables else [])]
-    known_split = split is not None and split.checksum == learned.split
+    excused, counted = learned.divided(None if split is None else split.checksum)
     leaks = leaks_by_name(learned, names, part)
     if not allow_leak:
         refuse_leaks(leaks, len(pairs))
-    leaks += leaks_by_group(learned, names, related, part)
+    noted = leaks_by_group(excused, names, related, part)
+    leaks += leaks_by_group(counted, names, related, part)
     if learned.pictured:
         compared.append("pictures")
     if learned.known_pictures(part):
         named = {leak.identifier for leak in leaks}
         others = [pair for pair in pairs if pair.identifier not in named]
-        leaks += leaks_by_picture(learned, _fingerprints(others, learned.note, progress), part)
-    if not (allow_leak or known_split):
+        pictures = _fingerprints(others, learned.note, progress)
+        noted += leaks_by_picture(excused, pictures, part)
+        leaks += leaks_by_picture(counted, pictures, part)
+    if not allow_leak:
         refuse_leaks(leaks, len(pairs))
+    leaks = list(dict.fromkeys([*leaks, *noted]))
     found = sorted({leak.identifier for leak in leaks})
     return {
         "trained_on_these": found if found or learned.complete else None,
@@ -118,22 +117,24 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _fingerprints(pairs: Sequence[Pair], note: Note, progress: Console | None) -> list[Fingerprint]:
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        found = pool.map(partial(_fingerprint, note=note), pairs)
-        shown = track(
-            found,
-            "Looking for training images",
-            total=len(pairs),
-            console=progress,
-            disable=progress is None,
-        )
-        return [one for one in shown if one is not None]
+    def take(pair: Pair, budget: PixelBudget) -> Fingerprint | None:
+        return _fingerprint(pair, note, budget)
+
+    shown = track(
+        in_order(pairs, take, usable_cores()),
+        "Looking for training images",
+        total=len(pairs),
+        console=progress,
+        disable=progress is None,
+    )
+    return [one for one in shown if one is not None]
 
 
-def _fingerprint(pair: Pair, note: Note) -> Fingerprint | None:
+def _fingerprint(pair: Pair, note: Note, budget: PixelBudget) -> Fingerprint | None:
     """Take the fingerprint of what training would have seen of an image; None if it cannot be read."""
     try:
-        square, (height, width) = read_resized(pair.image, COMPARED_SIZE, note.geometry)
+        with budget.hold(pair.image):
+            square, (height, width) = read_resized(pair.image, COMPARED_SIZE, note.geometry)
     except DataError:
         # Scoring names it.
         return None

@@ -53,6 +53,26 @@ class Learned:
         """Whether the fingerprints of all these images are known."""
         return self.note.pictures is not None and all(other.pictured for other in self.others)
 
+    def divided(self, split: str | None) -> "tuple[Learned, Learned]":
+        """Set apart the images that trainings on one split learned from.
+
+        Args:
+            split: Checksum of a split.
+
+        Returns:
+            The images of that split, if it is the network's own, and all others; either may be none.
+        """
+        own: list[Learned] = []
+        others: list[Learned] = []
+        for training in self._trainings():
+            (own if split is not None and self.split == training.split == split else others).append(training)
+        nothing: dict[str, tuple[str, ...]] = dict.fromkeys(SHAPING, ())
+        return Learned(nothing, others=tuple(own)), Learned(nothing, others=tuple(others))
+
+    def _trainings(self) -> "list[Learned]":
+        """Give this training without others, and the others likewise."""
+        return [replace(self, others=()), *(one for other in self.others for one in other._trainings())]
+
     def _own_names(self, part: str) -> tuple[str, ...]:
         return tuple(name for side in self._counting(part) for name in self.sides[side])
 

@@ -16,8 +16,8 @@ from dermseg.data.images import read_image, read_mask
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import BINS, draw_reliability
 from dermseg.evaluation.leak_check import leak_lines
-from dermseg.evaluation.metrics import ImageScores
-from dermseg.evaluation.results import METRICS, Evaluation, ScoredImage
+from dermseg.evaluation.metrics import METRICS, ImageScores
+from dermseg.evaluation.results import Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import read_json, write_json, write_text
@@ -90,6 +90,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         **evaluation.provenance,
         "resolution": "native: every image at the size of its own mask",
         "images": len(evaluation.images),
+        "intervals_over": evaluation.drawn,
         "per_image_mean": {name: asdict(interval) for name, interval in evaluation.means.items()},
         "pooled": asdict(evaluation.pooled),
         "share_below_iou_0.65": evaluation.means["failure"].mean,
@@ -105,7 +106,10 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 def print_report(evaluation: Evaluation, console: Console) -> None:
     """Print the table of an evaluation, its worst images and its problems."""
     console.print(_table(evaluation))
-    console.print("Intervals are bootstrapped over images. Scores are at native resolution.")
+    whole = ", each with all its images" if evaluation.lesions else ""
+    console.print(
+        f"Intervals are bootstrapped over {evaluation.drawn}{whole}. Scores are at native resolution."
+    )
     if evaluation.calibration is not None:
         error = evaluation.calibration.error
         console.print(f"Expected calibration error, pooled pixels, {BINS} bins: {error:.4f}")
@@ -134,16 +138,16 @@ def _table(evaluation: Evaluation) -> Table:
     table.add_column("95 % interval", justify="right")
     table.add_column("pooled pixels", justify="right")
     pooled = asdict(evaluation.pooled)
-    for metric, label in METRICS.items():
-        interval = evaluation.means[metric]
-        digits = 1 if metric in ("hd95", "assd") else 4
+    for name, metric in METRICS.items():
+        interval = evaluation.means[name]
+        digits = 1 if metric.pixels else 4
         ends = (
             "-"
             if interval.low is None or interval.high is None
             else f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
         )
-        together = f"{pooled[metric]:.4f}" if metric in pooled else ""
-        table.add_row(label, f"{interval.mean:.{digits}f}", ends, together)
+        together = f"{pooled[name]:.4f}" if name in pooled else ""
+        table.add_row(metric.label, f"{interval.mean:.{digits}f}", ends, together)
     return table
 
 

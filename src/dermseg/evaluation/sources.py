@@ -68,8 +68,18 @@ class NetworkSource:
 
     def predict(self, pair: Pair) -> Prediction:
         """Predict the image of a pair."""
-        found = self.predictor.predict(read_image(pair.image), str(pair.image))
-        return Prediction(found.mask, found.probability)
+        return predicted(self.predictor, pair)
+
+
+def predicted(predictor: Predictor, pair: Pair) -> Prediction:
+    """Predict the image of a pair.
+
+    Raises:
+        DataError: The image cannot be read.
+        CheckpointError: The network is broken.
+    """
+    found = predictor.predict(read_image(pair.image), str(pair.image))
+    return Prediction(found.mask, found.probability)
 
 
 class FolderSource:

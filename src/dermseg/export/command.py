@@ -1,10 +1,12 @@
 """The command `dermseg export`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from dermseg.export.check import Comparison
+    from dermseg.models.base import SegmentationModel
 
 
 def export(
@@ -50,23 +52,25 @@ def export(
             check=check,
             progress=status.update,
         )
-    [comparison] = found
-    size = model.preprocessing.size
     free = "batch 1, " if fixed_size or not takes_any_size(model) else "any batch and size; compared at "
-    console.print(
-        f"{out}: {model.name}, {out.stat().st_size / 1e6:.1f} MB, opset {opset}, {free}{size} x {size}",
-        f"largest difference of a logit: {comparison.difference:.1e} (logits up to {comparison.largest:.1f})",
+    for line in _report(model, out, f"opset {opset}, {free}", found[0]):
+        console.print(line, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _report(model: "SegmentationModel", out: Path, form: str, comparison: "Comparison") -> Iterator[str]:
+    """Say what was written, and how it compares."""
+    size = model.preprocessing.size
+    yield f"{out}: {model.name}, {out.stat().st_size / 1e6:.1f} MB, {form}{size} x {size}"
+    yield (
+        f"largest difference of a logit: {comparison.difference:.1e} (logits up to {comparison.largest:.1f})"
+    )
+    yield (
         f"one image: ONNX Runtime {1e3 * comparison.onnxruntime_seconds:.0f} ms, "
-        f"PyTorch {1e3 * comparison.torch_seconds:.0f} ms",
-        sep="\n",
-        highlight=False,
-        soft_wrap=True,
+        f"PyTorch {1e3 * comparison.torch_seconds:.0f} ms"
     )
     if model.mirrors:
-        console.print(
+        yield (
             "By these weights dermseg predict averages an image and its mirror images; the file takes one "
-            "image at a time, as predict --no-tta does",
-            highlight=False,
-            soft_wrap=True,
+            "image at a time, as predict --no-tta does"
         )
-    return 0

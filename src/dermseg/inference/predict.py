@@ -5,8 +5,8 @@ import errno
 import io
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,22 +119,19 @@ def predict(
     _require_own(table)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     _print_passed_over(inputs.mask_folders, console)
-    try:
-        named = list(zip(inputs.images, result_names(inputs.images), strict=True))
-        for source, name in track(named, "Predicting", console=console):
-            try:
-                done.append(_predict_one(predictor, source, output_files(folder, name)))
-            except Exception as error:
-                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                    raise DataError(
-                        f"The disk of {printable(folder)} is full; {len(done):,} of {len(named):,} images "
-                        "are done. Free space, or choose a folder on another disk with --out."
-                    ) from error
-                _log.debug("%s failed", source, exc_info=True)
-                problems.append(Problem(source, _reason(error, source)))
-    finally:
-        # Also after Ctrl-C: the table then lists what is finished.
-        write_text(table, _csv(done, folder))
+    named = list(zip(inputs.images, result_names(inputs.images), strict=True))
+    # Around the table too, which a full disk does not take either.
+    with _full_disk_named(folder, done, len(named)):
+        try:
+            for source, name in track(named, "Predicting", console=console):
+                found = _predicted_or_not(predictor, source, output_files(folder, name))
+                if isinstance(found, Problem):
+                    problems.append(found)
+                else:
+                    done.append(found)
+        finally:
+            # Also after Ctrl-C: the table then lists what is finished.
+            write_text(table, _csv(done, folder))
     report = PredictionReport(tuple(done), tuple(problems), table)
     _print(report, console)
     return report
@@ -159,6 +156,16 @@ def _require_own(table: Path) -> None:
         )
 
 
+def _predicted_or_not(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage | Problem:
+    try:
+        return _predict_one(predictor, source, files)
+    except Exception as error:
+        if _is_full(error):
+            raise
+        _log.debug("%s failed", source, exc_info=True)
+        return Problem(source, _reason(error, source))
+
+
 def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> PredictedImage:
     for path in (files.mask, files.probability, files.overlay):
         if path.exists() and not is_output(path):
@@ -176,6 +183,23 @@ def _predict_one(predictor: Predictor, source: Path, files: OutputFiles) -> Pred
         segmentation.expected_dice,
         segmentation.model,
     )
+
+
+@contextmanager
+def _full_disk_named(folder: Path, done: Sequence[PredictedImage], total: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        raise DataError(
+            f"The disk of {printable(folder)} is full; {len(done):,} of {total:,} images are done. "
+            "Free space, or choose a folder on another disk with --out."
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def _reason(error: Exception, source: Path) -> str:

@@ -72,7 +72,8 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     fingerprints, _ = cached_duplicates(cache)
     earlier = {}
     if arguments.weights is not None:
-        earlier = earlier_training(arguments.weights, split, fingerprints, arguments.allow_leak)
+        table = None if arguments.groups is None else Path(arguments.groups)
+        earlier = earlier_training(arguments.weights, split, fingerprints, arguments.allow_leak, data, table)
     return TrainingImages(
         collection,
         split,

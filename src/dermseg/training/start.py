@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from dermseg.data.duplicates import Fingerprint
+from dermseg.data.groups import Group, find_groups, published_groups
 from dermseg.data.pairs import listing
 from dermseg.data.splits import Split
 from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.leakage import Learned, leaks_by_name, leaks_by_picture, read_learned
+from dermseg.evaluation.leakage import (
+    Learned,
+    leaks_by_group,
+    leaks_by_name,
+    leaks_by_picture,
+    read_learned,
+)
 from dermseg.models.base import SegmentationModel
 from dermseg.models.ensemble import members_of
 from dermseg.models.registry import create_model
@@ -57,7 +64,12 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
 
 
 def earlier_training(
-    weights: str, split: Split, fingerprints: Sequence[Fingerprint], allow_leak: bool
+    weights: str,
+    split: Split,
+    fingerprints: Sequence[Fingerprint],
+    allow_leak: bool,
+    data: Path,
+    table: Path | None,
 ) -> dict[str, Any]:
     """Check that a run's test and validation images are new to the weights that it starts from.
 
@@ -66,37 +78,49 @@ def earlier_training(
         split: Of the run.
         fingerprints: Of all images of the split.
         allow_leak: Let images pass that are not new. `dermseg evaluate` will still know them.
+        data: Folder of the run's data set, in which and beside which tables of metadata are looked for.
+        table: One that says which images show one lesion or one patient.
 
     Returns:
         What is to be noted of those weights in the ones that the run makes: how they were trained and,
         unless the run's own images include them, on which images. Empty if they do not say.
 
     Raises:
-        DataError: Images on those sides shaped the weights.
+        DataError: Images on those sides shaped the weights, or show a lesion or patient of one that did.
         CheckpointError: The weights' notes are damaged.
     """
     learned = read_learned(weight_file(weights))
     if learned is None:
         return {}
     if not allow_leak:
-        _refuse_known_images(learned, weights, split, fingerprints)
+        everyone = [*split.identifiers, *learned.names("test")]
+        groups = [*published_groups(everyone), *find_groups(data, everyone, table)]
+        _refuse_known_images(learned, weights, split, fingerprints, groups)
     notes = notes_of_members(weights)[0]
     known = set(learned.names("test")) <= {*split.train, *split.validation}
     return {key: notes[key] for key in (*_TRAINING, *(() if known else _IMAGES)) if key in notes}
 
 
 def _refuse_known_images(
-    learned: Learned, weights: str, split: Split, fingerprints: Sequence[Fingerprint]
+    learned: Learned,
+    weights: str,
+    split: Split,
+    fingerprints: Sequence[Fingerprint],
+    groups: Sequence[Group],
 ) -> None:
     pictures = {one.identifier: one for one in fingerprints}
+    # A lesion on two sides of the split itself was refused, or named, when the images were divided.
+    own = {*split.train, *split.validation}
     for side in ("test", "validation"):
         names = getattr(split, side)
         leaks = leaks_by_name(learned, names, side)
+        leaks += [leak for leak in leaks_by_group(learned, names, groups, side) if leak.learned not in own]
         leaks += leaks_by_picture(learned, [pictures[name] for name in names if name in pictures], side)
         if found := list(dict.fromkeys(leak.identifier for leak in leaks)):
             raise DataError(
                 f"{len(found):,} of the {len(names):,} {side} images of split {split.name} have shaped the "
-                f"weights {Path(weights).name}, so scores on them would be too good: {listing(found)}. Start "
-                "with the split that those were trained on, or from weights that have not seen these images, "
-                "or pass --allow-leak; evaluations will then refuse the images that are not new"
+                f"weights {Path(weights).name}, or show what such an image shows, so scores on them would be "
+                f"too good: {listing(found)}. Start with the split that those were trained on, or from "
+                "weights that have not seen these images, or pass --allow-leak; evaluations will then refuse "
+                "the images that are not new"
             )

@@ -2,11 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +11,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from dermseg.data.decoding import usable_cores
+from dermseg.data.decoding import PixelBudget, in_order, usable_cores
 from dermseg.data.duplicates import COMPARED_SIZE, Duplicate, Fingerprint, fingerprint, near_duplicates
-from dermseg.data.images import read_size, resize_image
+from dermseg.data.images import resize_image
 from dermseg.data.pairs import Collection, Pair, Problem, read_pair, reason_of
 from dermseg.data.quality.measures import Measures, measure_pair
 from dermseg.data.quality.suspicions import SUSPICIONS, Suspicion
@@ -24,13 +21,6 @@ from dermseg.errors import DataError
 
 MEAN_SIDE = 128
 """Side of the mean mask in pixels; every mask is squashed to this square."""
-WORKERS = 4
-"""Most threads: each holds an image, its mask and the labels of its pieces, about 12 bytes a pixel."""
-LARGE = 16_000_000
-"""Pixels from which only one image is held at a time."""
-
-_ALONE = Lock()
-"""Held while a large image is."""
 _EMPTY = "marks no lesion (the mask is empty), so the pair is left out; outline the lesion if there is one"
 
 
@@ -107,24 +97,16 @@ class _Look:
 
 def _looked_at(pairs: Sequence[Pair]) -> Iterator[_Look | Problem]:
     """Look at pairs in parallel, and give what was found in their order."""
-    console = Console(stderr=True)
-    with ThreadPoolExecutor(min(WORKERS, usable_cores())) as pool:
-        try:
-            # Only what is small comes back, so what waits for its turn may be much.
-            yield from track(pool.map(_look_alone_if_large, pairs), "Looking", len(pairs), console=console)
-        finally:
-            # An interrupt must not wait for what has not begun.
-            pool.shutdown(cancel_futures=True)
+    looks = in_order(pairs, _look_within, usable_cores())
+    yield from track(looks, "Looking", len(pairs), console=Console(stderr=True))
 
 
-def _look_alone_if_large(pair: Pair) -> _Look | Problem:
+def _look_within(pair: Pair, budget: PixelBudget) -> _Look | Problem:
     try:
-        height, width = read_size(pair.image)
+        with budget.hold(pair.image):
+            return _look(pair)
     except DataError as error:
         return Problem(pair.image, reason_of(error, pair.image))
-    try:
-        with _ALONE if height * width > LARGE else nullcontext():
-            return _look(pair)
     except MemoryError:
         return Problem(
             pair.image, "needs more memory than there is; shrink it, and its mask, or leave both out"

@@ -1,6 +1,7 @@
 """Scores of a predicted mask against a target mask: `docs/metrics.md` defines each."""
 
 from dermseg.evaluation.metrics.scores import (
+    COUNTS,
     JACCARD_THRESHOLD,
     ImageScores,
     PooledScores,
@@ -15,11 +16,15 @@ from dermseg.evaluation.metrics.surface import (
     bounding_box,
     surface_scores,
 )
+from dermseg.evaluation.metrics.table import METRICS, Metric
 
 __all__ = [
+    "COUNTS",
     "JACCARD_THRESHOLD",
+    "METRICS",
     "NSD_TOLERANCE",
     "ImageScores",
+    "Metric",
     "PooledScores",
     "SurfaceScores",
     "border",

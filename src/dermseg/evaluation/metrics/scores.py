@@ -4,17 +4,18 @@ Ratios without a denominator follow the official scorer of the ISIC challenge: w
 find or nothing to spare, nothing was done wrong, and the score is 1.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics.surface import surface_scores
 
 JACCARD_THRESHOLD = 0.65
 """Below this IoU the ISIC 2018 challenge counts an image as failed."""
+COUNTS = ("tp", "fp", "fn")
+"""Fields of `ImageScores` that `pool` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +100,19 @@ def score(prediction: NDArray[np.bool_], target: NDArray[np.bool_]) -> ImageScor
     )
 
 
-def pool(scores: Iterable[ImageScores]) -> PooledScores:
-    """Compute Dice and IoU from the pixel counts of all images added up."""
-    tp = wrong = 0
-    for image in scores:
-        tp += image.tp
-        wrong += image.fp + image.fn
-    return PooledScores(dice=_ratio(2 * tp, 2 * tp + wrong), iou=_ratio(tp, tp + wrong))
+def pool(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> PooledScores:
+    """Compute Dice and IoU from the pixel counts of all images added up.
+
+    Args:
+        tp: Lesion pixels found, per image.
+        fp: Pixels wrongly taken for lesion, per image.
+        fn: Lesion pixels missed, per image.
+    """
+    right, wrong = float(np.sum(tp)), float(np.sum(fp) + np.sum(fn))
+    return PooledScores(dice=_ratio(2 * right, 2 * right + wrong), iou=_ratio(right, right + wrong))
 
 
-def _ratio(part: int, whole: int) -> float:
+def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 1.0
 
 

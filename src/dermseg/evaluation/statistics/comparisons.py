@@ -95,12 +95,11 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def best_system(scores: Mapping[str, ArrayLike], *, higher_is_better: bool = True) -> str:
-    """Name the system with the best mean score; among equals, the first one given.
+def best_system(scores: Mapping[str, ArrayLike]) -> str:
+    """Name the system with the highest mean score; among equals, the first one given.
 
     Args:
         scores: Scores of every system, per image.
-        higher_is_better: False for distances and error rates.
 
     Raises:
         DataError: There is no system, or a score is not finite.
@@ -108,18 +107,17 @@ def best_system(scores: Mapping[str, ArrayLike], *, higher_is_better: bool = Tru
     if not scores:
         raise DataError("There are no scores to compare.")
     means = {system: finite(values, f"Scores of {system}").mean() for system, values in scores.items()}
-    return (max if higher_is_better else min)(means, key=lambda system: means[system])
+    return max(means, key=lambda system: means[system])
 
 
-def compare_with_best(scores: Mapping[str, ArrayLike], *, higher_is_better: bool = True) -> list[Comparison]:
+def compare_with_best(scores: Mapping[str, ArrayLike]) -> list[Comparison]:
     """Compare every system with the one of the best mean, image by image.
 
     The best one was chosen by the same scores, which favours it a little: small differences from it look
     larger than they are.
 
     Args:
-        scores: Scores of every system, on the same images in the same order.
-        higher_is_better: False for distances and error rates.
+        scores: Scores of every system, the higher the better, on the same images in the same order.
 
     Returns:
         One comparison for each system but the best (`best_system`), in the order given.
@@ -128,7 +126,7 @@ def compare_with_best(scores: Mapping[str, ArrayLike], *, higher_is_better: bool
         DataError: There is no system, they have different numbers of scores, or a score is not finite.
     """
     given = {system: finite(values, f"Scores of {system}") for system, values in scores.items()}
-    best = best_system(given, higher_is_better=higher_is_better)
+    best = best_system(given)
     others = [system for system in given if system != best]
     p_values = [paired_wilcoxon(given[system], given[best])[1] for system in others]
     return [

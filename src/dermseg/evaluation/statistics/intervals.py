@@ -1,7 +1,7 @@
 """Bootstrap intervals of a statistic over images."""
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
-from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.statistics.values import BATCH_VALUES, cluster_codes, finite
+from dermseg.errors import DataError
+from dermseg.evaluation.statistics.values import BATCH_VALUES, RESAMPLES, cluster_codes, finite
+
+CONFIDENCE = 0.95
+"""Of every interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Interval:
     high: float | None
     """Upper end, or None likewise."""
     confidence: float
+    """Share of such intervals that hold the true value."""
     method: Literal["BCa", "percentile", "constant", "single value"]
     """How the ends were found; equal values have an interval of no width."""
 
@@ -34,22 +38,23 @@ class MeanInterval(Interval):
 
 
 def mean_interval(
-    values: Sequence[float], *, confidence: float = 0.95, resamples: int = 9999, seed: int = 0
+    values: ArrayLike,
+    clusters: Iterable[Hashable] | NDArray[Any] | None = None,
+    *,
+    seed: int = 0,
 ) -> MeanInterval:
-    """Compute a mean with its bootstrap interval, resampling images; see `bca_interval`.
+    """Compute a mean over images with its bootstrap interval; see `bca_interval`.
 
     Args:
         values: One finite score per image.
-        confidence: Share of such intervals that hold the true mean.
-        resamples: Bootstrap samples drawn.
+        clusters: The lesion of each image; see `dermseg.evaluation.statistics.values.cluster_codes`.
         seed: The same seed and values give the same interval.
 
     Raises:
-        DataError: There is no value, or one is not finite.
-        ConfigError: As `bca_interval`.
+        DataError: As `bca_interval`.
     """
     data = finite(values, "Scores")
-    ends = bca_interval(data, confidence=confidence, resamples=resamples, seed=seed)
+    ends = bca_interval(data, clusters=clusters, seed=seed)
     # The mean of equal values is one of them; added up, it would be off by a rounding.
     mean = float(data[0]) if np.ptp(data) == 0 else float(data.mean())
     return MeanInterval(ends.low, ends.high, ends.confidence, ends.method, mean)
@@ -59,11 +64,9 @@ def bca_interval(
     values: ArrayLike,
     statistic: Callable[..., Any] = np.mean,
     clusters: Iterable[Hashable] | NDArray[Any] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 9999,
     seed: int = 0,
 ) -> Interval:
-    """Compute the bootstrap interval of a statistic of per-image scores.
+    """Compute the 95 % bootstrap interval of a statistic of per-image scores.
 
     It is bias-corrected and accelerated (BCa: Efron, 1987), since scores lean against 1; where that
     correction is undefined, it is the plain percentile interval. With clusters, whole clusters are drawn and
@@ -74,32 +77,25 @@ def bca_interval(
         values: One finite score per image.
         statistic: Makes one number of a one-dimensional array of scores.
         clusters: The lesion of each image; see `dermseg.evaluation.statistics.values.cluster_codes`.
-        confidence: Share of such intervals that hold the true value.
-        resamples: Bootstrap samples drawn.
         seed: The same seed and values give the same interval.
 
     Raises:
         DataError: There is no value, one is not finite, or the labels are more or fewer than the values.
-        ConfigError: `confidence` is not between 0 and 1, or `resamples` is below 1.
     """
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ConfigError(
-            f"confidence={confidence} must be between 0 and 1 and resamples={resamples} at least 1."
-        )
     data = finite(values, "Scores")
     codes = cluster_codes(clusters, data.size)
     count = int(codes.max()) + 1
     if count == 1:
-        return Interval(None, None, confidence, "single value")
+        return Interval(None, None, CONFIDENCE, "single value")
     if np.ptp(data) == 0:
         point = float(data[0]) if statistic is np.mean else float(statistic(data))
-        return Interval(point, point, confidence, "constant")
+        return Interval(point, point, CONFIDENCE, "constant")
     of_drawn = _mean_of_drawn(data, codes) if statistic is np.mean else _of_drawn(data, codes, statistic)
     methods: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
     for method in methods:
-        low, high = _ends(of_drawn, count, method, confidence, resamples, seed)
+        low, high = _ends(of_drawn, count, method, seed)
         if np.isfinite([low, high]).all():
-            return Interval(low, high, confidence, method)
+            return Interval(low, high, CONFIDENCE, method)
     raise DataError("The statistic is not finite for resampled scores, so that it has no interval.")
 
 
@@ -129,8 +125,6 @@ def _ends(
     of_drawn: Callable[..., Any],
     count: int,
     method: Literal["BCa", "percentile"],
-    confidence: float,
-    resamples: int,
     seed: int,
 ) -> tuple[float, float]:
     with warnings.catch_warnings():
@@ -139,9 +133,9 @@ def _ends(
         interval = bootstrap(
             (np.arange(count),),
             of_drawn,
-            n_resamples=resamples,
+            n_resamples=RESAMPLES,
             batch=max(1, BATCH_VALUES // count),
-            confidence_level=confidence,
+            confidence_level=CONFIDENCE,
             method=method,
             rng=np.random.default_rng(seed),
         ).confidence_interval

@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from dermseg.errors import ConfigError, DataError
-from dermseg.evaluation.statistics.values import BATCH_VALUES, cluster_codes, finite
+from dermseg.errors import DataError
+from dermseg.evaluation.statistics.values import BATCH_VALUES, RESAMPLES, cluster_codes, finite
+
+ALPHA = 0.05
+"""Chance of calling any two equal systems different."""
 
 
-def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> tuple[float, float, NDArray[np.float64]]:
+def friedman(scores: ArrayLike) -> tuple[float, float, NDArray[np.float64]]:
     """Test whether the systems' ranks differ more than chance would have it (Friedman, 1937).
 
     Args:
-        scores: (images, systems); tied systems share their ranks, with the usual correction.
-        higher_is_better: False for distances and error rates.
+        scores: (images, systems), the higher the better; tied systems share their ranks, with the usual
+            correction.
 
     Returns:
         The statistic, its p-value from the chi-square approximation (good for more than ten images or five
@@ -33,50 +36,39 @@ def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> tuple[float
             f"Friedman's test needs two images and three systems, not {images:,} and {systems}; "
             "two systems are compared by paired_wilcoxon."
         )
-    ranks = rankdata(-data if higher_is_better else data, axis=1).mean(axis=0)
+    ranks = rankdata(-data, axis=1).mean(axis=0)
     if (np.ptp(data, axis=1) == 0).all():
         return 0.0, 1.0, ranks
     found = friedmanchisquare(*data.T)
     return float(found.statistic), float(found.pvalue), ranks
 
 
-def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
-    """Give the difference of mean ranks from which two systems differ (Nemenyi's test; Demšar, 2006).
+def critical_difference(k: int, n: int) -> float:
+    """Give the difference of mean ranks from which two systems differ at 5 % (Nemenyi's test; Demšar, 2006).
 
     Args:
         k: Number of systems.
         n: Number of images.
-        alpha: Chance of calling any two equal systems different.
 
     Raises:
         DataError: There are fewer than two systems, or no image.
-        ConfigError: `alpha` is not between 0 and 1.
     """
-    if not 0 < alpha < 1:
-        raise ConfigError(f"alpha={alpha} must be between 0 and 1.")
     if k < 2 or n < 1:
         raise DataError(f"A critical difference needs two systems and an image, not {k} and {n}.")
-    return float(studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n)))
+    return float(studentized_range.ppf(1 - ALPHA, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n)))
 
 
 def rank_stability(
-    scores: ArrayLike,
-    resamples: int = 9999,
-    seed: int = 0,
-    *,
-    higher_is_better: bool = True,
-    clusters: Iterable[Hashable] | NDArray[Any] | None = None,
+    scores: ArrayLike, clusters: Iterable[Hashable] | NDArray[Any] | None = None, *, seed: int = 0
 ) -> NDArray[np.float64]:
     """Count how often each system would take each place, had other images of the same kind been drawn.
 
     Images (or whole lesions) are drawn with replacement, and the systems ranked by their means.
 
     Args:
-        scores: (images, systems).
-        resamples: Bootstrap samples drawn.
-        seed: The same seed and scores give the same shares.
-        higher_is_better: False for distances and error rates.
+        scores: (images, systems), the higher the better.
         clusters: The lesion of each image; see `dermseg.evaluation.statistics.values.cluster_codes`.
+        seed: The same seed and scores give the same shares.
 
     Returns:
         Shares (systems, ranks) of the resamples, the first column being the best place. Tied systems share
@@ -84,10 +76,7 @@ def rank_stability(
 
     Raises:
         DataError: There is no score, one is not finite, or the labels are more or fewer than the images.
-        ConfigError: `resamples` is below 1.
     """
-    if resamples < 1:
-        raise ConfigError(f"resamples={resamples} must be at least 1.")
     data = _table(scores)
     codes = cluster_codes(clusters, len(data))
     systems, count = data.shape[1], int(codes.max()) + 1
@@ -97,13 +86,13 @@ def rank_stability(
     rng = np.random.default_rng(seed)
     shares = np.zeros((systems, systems))
     batch = max(1, BATCH_VALUES // len(data))
-    for start in range(0, resamples, batch):
-        rows = min(batch, resamples - start)
+    for start in range(0, RESAMPLES, batch):
+        rows = min(batch, RESAMPLES - start)
         drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)[:, codes]
         means = (times @ distinct / times.sum(axis=1, keepdims=True))[:, column]
-        shares += _places(means if higher_is_better else -means)
-    return shares / resamples
+        shares += _places(means)
+    return shares / RESAMPLES
 
 
 def _places(means: NDArray[np.float64]) -> NDArray[np.float64]:

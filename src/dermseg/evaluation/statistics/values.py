@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dermseg.errors import DataError
 
+RESAMPLES = 9999
+"""Bootstrap samples drawn."""
 BATCH_VALUES = 250_000
 """Resampled values held in memory at a time: 2 MB, which caches hold; more takes three times as long."""
 
