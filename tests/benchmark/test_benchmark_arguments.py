@@ -34,7 +34,8 @@ def test_flags_win_over_files_and_settings_merge(tmp_path):
     (tmp_path / "a.yaml").write_text(
         "models: [unet, {label: s, model: xlstm_vmunet, model_arguments: {xlstm_layers: s}}]\n"
         ""
-        "folds: 3\nsettings: {epochs: 5, size: 64}\nkeep_masks: true\n"
+        "folds: 3\nkeep_masks: true\n"
+        "settings: {epochs: 5, size: 64, augmentation: {preset: strong}}\n"
     )
     (tmp_path / "b.yaml").write_text("folds: 4\n")
     words = [
@@ -44,9 +45,13 @@ def test_flags_win_over_files_and_settings_merge(tmp_path):
         str(tmp_path / "b.yaml"),
         "--settings.epochs",
         "2",
+        "--settings.augmentation",
+        "{hue: 0}",
     ]
     a = parse(words).arguments
-    assert (a.folds, a.settings, a.keep_masks) == (4, {"epochs": 2, "size": 64}, True)
+    augmentation = {"preset": "strong", "hue": 0}
+    assert a.settings == {"epochs": 2, "size": 64, "augmentation": augmentation}
+    assert (a.folds, a.keep_masks) == (4, True)
     assert a.models[1]["model_arguments"] == {"xlstm_layers": "s"}
     assert parse([*words, "--models", "unext"]).arguments.models == ["unext"]
 
@@ -94,3 +99,9 @@ def test_help_names_every_field(capsys):
         parse(["--help"])
     text = capsys.readouterr().out
     assert [entry.name for entry in fields(BenchmarkArguments) if f"--{entry.name}" not in text] == []
+
+
+def test_a_mapping_that_is_none_stays_to_be_named(tmp_path):
+    (tmp_path / "grid.yaml").write_text("settings: {augmentation: strong, loss_arguments: [1]}")
+    settings = parse(["--config", str(tmp_path / "grid.yaml"), "--settings.epochs", "3"]).arguments.settings
+    assert settings == {"augmentation": "strong", "loss_arguments": [1], "epochs": 3}

@@ -191,7 +191,6 @@ def test_a_ray_worker_that_is_killed_goes_on_to_the_same_results(grid, tmp_path)
     watcher.join(timeout=10)
     assert len(killed) == 2
     assert len(found.having("done")) == 2
-    assert [status.state.attempts for status in found.cells] == [1, 1]
     assert contents(tmp_path / "killed") == contents(tmp_path / "unbroken")
 
 
@@ -251,5 +250,4 @@ def test_ten_kills_at_random_moments_leave_the_same_results(grid, unbroken, tmp_
     subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
     found = survey(results)
     assert len(found.having("done")) == 4
-    assert [status.state.attempts for status in found.cells] == [1] * 4
     assert contents(results) == contents(unbroken)

@@ -39,7 +39,7 @@ def test_every_cell_leaves_its_results(unbroken):
             assert (mask.dtype, mask.shape) == (bool, (32, 32))
             assert mask.sum() == int(row["tp"]) + int(row["fp"])
         state, facts = read_state(folder), json.loads((folder / "cell.json").read_text())
-        assert (state.state, state.attempts) == ("done", 1)
+        assert state.state == "done"
         assert (facts["system"], facts["split"]["checksum"]) == (folder.parent.name, split.checksum)
         assert facts["parameters"] > 1000 < facts["multiply_adds"]
         assert facts["images_per_second"] > 0 < facts["peak_memory_bytes"]
@@ -131,7 +131,6 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(run, unbroken, tmp_path,
     assert read_state(folder).state == "running"
     found, _ = run()
     assert len(found.having("done")) == 4
-    assert read_state(folder).attempts == 1
     assert contents(tmp_path / "results") == contents(unbroken)
 
 
@@ -165,7 +164,6 @@ def test_a_failing_cell_is_tried_again_and_keeps_nothing_back(run, unbroken, tmp
     assert (len(found.having("done")), len(found.having("failed"))) == (1, 1)
     assert "failed: unet/fold-1-seed-0: RuntimeError: device lost" in text
     folder = tmp_path / "results" / "cells" / "unet" / "fold-1-seed-0"
-    assert read_state(folder).attempts == 3
     assert "device\nlost" in (folder / "error.txt").read_text()
     found, _ = run(models=[MODELS[0]])
     assert len(found.having("done")) == 2

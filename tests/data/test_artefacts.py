@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from dermseg.data.artefacts import add_bubbles, add_hair, add_ink, add_ruler, add_vignette
+from dermseg.data.artefacts import add_bubbles, add_hair, add_ruler, add_vignette, draw_ink
 
 ARTEFACTS = {
     "hair": lambda image, generator: add_hair(image, generator, 12),
     "ruler": add_ruler,
-    "ink": add_ink,
+    "ink": lambda image, generator: draw_ink(len(image), generator).on(image),
     "bubbles": lambda image, generator: add_bubbles(image, generator, 6),
     "vignette": lambda image, generator: add_vignette(image, generator, hard=False),
     "field of view": lambda image, generator: add_vignette(image, generator, hard=True),

@@ -33,6 +33,16 @@ def test_synthesize_says_where_the_pairs_are(
     assert "Drawing" in printed.err
 
 
+def test_synthesize_says_what_is_there_beside_what_it_was_asked_for(
+    drawn: Path, capsys: pytest.CaptureFixture[str]
+):
+    capsys.readouterr()
+    synthesize(drawn, 3, 32, 0)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("4 pairs in ")
+    assert second == "1 of them were there before; for 3 alone, name another folder"
+
+
 def test_check_of_a_sound_data_set(drawn: Path, capsys: pytest.CaptureFixture[str]):
     assert check(str(drawn), "auto") == 0
     assert "drawn [b]: 4 usable pairs" in capsys.readouterr().out

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from dermseg.cli import main
+from dermseg.data.cache import prepare
 from dermseg.data.preview import VIEWS, preview
+from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError, DataError
 from dermseg.figures import MADE_BY, TARGET_COLOUR
@@ -54,6 +56,28 @@ def test_the_seed_chooses_images_and_views(data, tmp_path, sheets):
     assert set(first).isdisjoint(other)
 
 
+def test_images_come_into_the_square_and_are_cleaned_as_in_training(tmp_path, sheets, monkeypatch):
+    wide = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
+    lesion = np.zeros((40, 80), np.uint8)
+    lesion[10:30, 30:50] = 255
+    for folder, pixels in (("images", wide), ("masks", lesion)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / "wide.png")
+    monkeypatch.setattr("dermseg.data.preview.draw_outline", lambda image, mask, _: image * ~mask[..., None])
+    for geometry in ("squash", "fit", "crop"):
+        for steps in ([], ["shades_of_grey"]):
+            preview(tmp_path, tmp_path / "sheet.png", size=32, geometry=geometry, preprocessing=steps)
+            cache = prepare(
+                read_collection(tmp_path, "folder").pairs,
+                32,
+                tmp_path / "cache",
+                geometry=geometry,
+                preprocessing=steps,
+            )
+            shown = cache.images[0] * (1 - cache.masks[[0]][0])[..., None]
+            np.testing.assert_array_equal(sheets[-1][0].picture, shown)
+
+
 def test_files_that_cannot_be_read_are_reported_and_replaced(data, tmp_path, sheets):
     whole = {path: path.read_bytes() for path in sorted((data / "images").iterdir())}
     for path in list(whole)[:3]:
@@ -77,6 +101,8 @@ def test_files_that_cannot_be_read_are_reported_and_replaced(data, tmp_path, she
         ("sheet.png", {"size": 10**9}, "size=1000000000 must be"),
         ("sheet.png", {"preset": "wild"}, "no preset 'wild'"),
         ("sheet.png", {"seed": -1}, "seed=-1"),
+        ("sheet.png", {"geometry": "bend"}, "geometry is 'bend'"),
+        ("sheet.png", {"preprocessing": ["wash"]}, "no step 'wash'"),
     ],
 )
 def test_impossible_arguments(data, tmp_path, out, options, message):

@@ -143,6 +143,8 @@ def test_the_page_is_one_file_that_shows_every_kind(data: Path, tmp_path: Path):
     page = Page(text)
     for heading in ("Lesion lighter than skin: 1", "Masks with holes: 2", "Near-duplicates: 1"):
         assert heading in page.text
+    for plot in ("outside the border; suspicious above 0", "across the border; suspicious below 3"):
+        assert plot in text
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "iframe"}
     addresses = [

@@ -56,6 +56,25 @@ def test_model_arguments_do_not_outlive_their_model():
     assert parse(["--preset", "fast", "--model", "vm_unet"]).model_arguments == {}
 
 
+def test_augmentation_merges_on_one_preset(config):
+    path = config("augmentation: {preset: strong, hair: 0.5}")
+    a = parse(["--config", path, "--augmentation.hue", "0"])
+    assert a.augmentation == {"preset": "strong", "hair": 0.5, "hue": 0}
+    assert parse(["--config", path, "--augmentation.preset", "none"]).augmentation == {"preset": "none"}
+    default = config("augmentation: {hair: 0.5}")
+    same, other = (
+        parse(["--config", default, "--augmentation.preset", name]) for name in ("default", "none")
+    )
+    assert (same.augmentation, other.augmentation) == ({"preset": "default", "hair": 0.5}, {"preset": "none"})
+
+
+def test_loss_arguments_merge_for_one_loss():
+    words = ["--recipe", "own", "--model", "fa_net"]
+    a = parse([*words, "--loss_arguments.smooth", "0.5"])
+    assert a.loss_arguments == {"bce_weight": 0.5, "dice_weight": 0.5, "pooled": True, "smooth": 0.5}
+    assert parse([*words, "--loss", "structure"]).loss_arguments == {}
+
+
 def test_a_recipe_lies_under_preset_file_and_flag(config):
     path = config("batch_size: 5\nrecipe: own\nmodel: pra_net\n")
     a = parse(["--config", path, "--learning_rate", "0.5"])
@@ -80,6 +99,12 @@ def test_a_resumed_run_keeps_the_recipe_it_was_started_with(config, tmp_path):
     config("model: pra_net\nrecipe: own\nsize: 96\nloss: bce_dice\n")
     a = parse(["--resume", str(tmp_path)])
     assert (a.recipe, a.size, a.loss) == ("own", 96, "bce_dice")
+
+
+def test_nothing_of_the_recipe_comes_back_into_a_run_without_it(config, tmp_path):
+    config("model: xlstm_vmunet\nrecipe: own\naugmentation: {}\nloss_arguments: {}\n")
+    a = parse(["--resume", str(tmp_path)])
+    assert (a.augmentation, a.loss_arguments) == ({}, {})
 
 
 def test_words_may_be_joined_by_hyphens():

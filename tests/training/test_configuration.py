@@ -1,5 +1,7 @@
 """Presets, and the file a run leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from dermseg.errors import ConfigError
@@ -47,3 +49,10 @@ def test_a_saved_configuration_gives_the_same_arguments(tmp_path):
     )
     save_configuration(tmp_path / "config.yaml", arguments)
     assert parse(["--config", str(tmp_path / "config.yaml")]) == arguments
+
+
+def test_nothing_is_merged_into_a_saved_configuration(tmp_path):
+    recipe = parse(["--recipe", "own", "--model", "xlstm_vmunet"])
+    arguments = replace(recipe, augmentation={"hue": 0.0}, model_arguments={"fusion": "multilevel"})
+    save_configuration(tmp_path / "config.yaml", arguments)
+    assert parse(["--config", str(tmp_path / "config.yaml"), "--preset", "fast"]) == arguments

@@ -26,28 +26,19 @@ def test_an_image_starts_with_the_first_mask():
     assert masks[1].all()
 
 
-def test_predictions_count_only_once_accepted():
-    store, predicted = MaskStore(bright), drawn(2)
-    store.propose(("a", "b"), predicted)
-    assert torch.equal(store.get(NAMES), bright(NAMES).byte())
-    store.accept()
-    assert torch.equal(store.get(("b", "a")), predicted.flip(0).byte())
+def test_a_prediction_takes_the_place_of_the_mask_before():
+    store, earlier, later = MaskStore(bright), drawn(2, 1), drawn(1, 2)
+    store.replace(("a", "b"), earlier)
+    assert torch.equal(store.get(("b", "a")), earlier.flip(0).byte())
+    store.replace(("b",), later)
+    assert torch.equal(store.get(("a", "b")), torch.cat([earlier[:1], later]).byte())
     assert not store.get(("c",)).any()
 
 
-def test_a_later_proposal_takes_the_place_of_an_earlier_one():
-    store, earlier, later = MaskStore(bright), drawn(2, 1), drawn(1, 2)
-    store.propose(("a", "b"), earlier)
-    store.propose(("b",), later)
-    store.accept()
-    assert torch.equal(store.get(("a", "b")), torch.cat([earlier[:1], later]).byte())
-
-
-def test_first_masks_are_asked_for_only_where_none_is_accepted():
+def test_first_masks_are_asked_for_only_where_none_is_predicted():
     asked = []
     store = MaskStore(lambda names: asked.append(tuple(names)) or bright(names))
-    store.propose(("b",), drawn(1))
-    store.accept()
+    store.replace(("b",), drawn(1))
     store.get(("a", "b", "c"))
     store.get(("b",))
     assert asked == [("a", "c")]
@@ -56,27 +47,22 @@ def test_first_masks_are_asked_for_only_where_none_is_accepted():
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
 def test_a_restored_store_shows_the_same_masks(height, width, seed):
     store, predicted = MaskStore(bright), drawn(3, seed, (height, width))
-    store.propose(("a", "b", "c"), predicted)
-    store.accept()
-    store.propose(("a",), ~predicted[:1])
+    store.replace(("a", "b", "c"), predicted)
     restored = MaskStore(bright)
     restored.load_state_dict(store.state_dict())
     assert torch.equal(restored.get(("c", "a", "b")), predicted[[2, 0, 1]].byte())
-    restored.accept()
-    assert torch.equal(restored.get(("a",)), predicted[:1].byte())
 
 
 def test_an_empty_store_is_restored_empty():
     restored = MaskStore(bright)
     restored.load_state_dict(MaskStore(bright).state_dict())
     assert torch.equal(restored.get(NAMES), bright(NAMES).byte())
-    restored.propose(("a",), drawn(1, size=(2, 2)))
+    restored.replace(("a",), drawn(1, size=(2, 2)))
 
 
 def test_the_state_is_plain_enough_to_be_read_without_code(tmp_path):
     store = MaskStore(bright)
-    store.propose(("a",), drawn(1))
-    store.accept()
+    store.replace(("a",), drawn(1))
     torch.save(store.state_dict(), tmp_path / "state.pt")
     restored = MaskStore(bright)
     restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -88,8 +74,7 @@ def test_the_state_is_plain_enough_to_be_read_without_code(tmp_path):
 )
 def test_a_damaged_state_is_refused(damage):
     store = MaskStore(bright)
-    store.propose(("a",), drawn(1))
-    store.accept()
+    store.replace(("a",), drawn(1))
     with pytest.raises(CheckpointError, match="mask store"):
         MaskStore(bright).load_state_dict(store.state_dict() | damage)
 
@@ -97,6 +82,6 @@ def test_a_damaged_state_is_refused(damage):
 @pytest.mark.parametrize("shape", [(5, 7), (1, 2, 5, 7), (2, 1, 5, 7), (1, 1, 7, 5)])
 def test_masks_of_another_shape_are_refused(shape):
     store = MaskStore(bright)
-    store.propose(("a",), drawn(1))
+    store.replace(("a",), drawn(1))
     with pytest.raises(DataError, match="shape"):
-        store.propose(("b",), torch.zeros(shape))
+        store.replace(("b",), torch.zeros(shape))

@@ -1,5 +1,6 @@
 """Runs that start from weights."""
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -158,11 +159,64 @@ def test_weights_that_do_not_say_what_shaped_them_are_taken(run, tiny, tmp_path)
     assert result.complete
 
 
-def test_a_run_from_weights_is_resumed(tiny, first, tmp_path):
+def gone(weights, _):
+    weights.unlink()
+
+
+def replaced(weights, second):
+    weights.write_bytes(second.read_bytes())
+
+
+def there(*_):
+    pass
+
+
+@pytest.mark.parametrize("fate", [there, gone, replaced])
+def test_a_run_from_weights_is_resumed_whatever_became_of_their_file(tiny, run, first, tmp_path, fate):
     split = str(first.parent / "split.json")
     arguments = tiny(weights=str(first), split=split, epochs=2)
     whole = train(arguments, Console(quiet=True))
     parted = replace(arguments, out=tmp_path / "parted", time_budget=1e-6)
     assert not train(parted, Console(quiet=True)).complete
-    train(replace(parted, resume=True, time_budget=None), Console(quiet=True))
-    assert (tmp_path / "parted" / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
+    fate(first, run(out=tmp_path / "second", seed=1).weights)
+    done = train(replace(parted, resume=True, time_budget=None), Console(quiet=True))
+    assert (done.folder / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
+    ours, theirs = load_model(done.weights), load_model(whole.weights)
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
+    assert read_notes(done.weights)["earlier"] == read_notes(whole.weights)["earlier"]
+    text = io.StringIO()
+    train(replace(parted, resume=True, time_budget=None), Console(file=text))
+    assert "nothing to resume" in text.getvalue()
+
+
+def test_without_a_finished_epoch_the_weights_must_be_those_of_the_beginning(
+    tiny, run, first, tmp_path, monkeypatch
+):
+    arguments = tiny(weights=str(first), split=str(first.parent / "split.json"), epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("dermseg.training.run.fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(arguments, Console(quiet=True))
+    kept, other = first.read_bytes(), run(out=tmp_path / "second", seed=1).weights
+    first.write_bytes(other.read_bytes())
+    resumed = replace(arguments, resume=True)
+    with pytest.raises(ConfigError, match=r"other weights than the run in .* began with"):
+        train(resumed, Console(quiet=True))
+    first.unlink()
+    with pytest.raises(CheckpointError, match="does not exist"):
+        train(resumed, Console(quiet=True))
+    first.write_bytes(kept)
+    assert train(resumed, Console(quiet=True)).complete
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_with_the_file(tiny, first):
+    arguments = tiny(weights=str(first), split=str(first.parent / "split.json"), epochs=2, time_budget=1e-6)
+    begun = train(arguments, Console(quiet=True))
+    (begun.folder / "origin.json").unlink()
+    resumed = replace(arguments, resume=True, time_budget=None)
+    assert train(resumed, Console(quiet=True)).complete
+    assert read_notes(begun.weights)["earlier"]["model"] == "vm_unet"

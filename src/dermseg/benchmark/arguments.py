@@ -13,7 +13,7 @@ from dermseg.benchmark.systems import read_systems
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
 from dermseg.help_format import PlainHelp
-from dermseg.training.configuration import read_yaml
+from dermseg.training.configuration import overlay, read_yaml
 from dermseg.words import one_line, underscored
 
 FLAGS = {
@@ -183,9 +183,13 @@ def _read_layer(parser: ArgumentParser, path: Path) -> dict[str, Any]:
 
 
 def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one layer over another; `settings` and `engine_options` merge key by key."""
+    """Lay one layer over another; `engine_options` merge key by key, `settings` as those of a training."""
     merged = {**lower, **upper}
-    for key in ("settings", "engine_options"):
-        if key in merged:
-            merged[key] = {**(lower.get(key) or {}), **(upper.get(key) or {})}
+    if "engine_options" in merged:
+        merged["engine_options"] = {
+            **(lower.get("engine_options") or {}),
+            **(upper.get("engine_options") or {}),
+        }
+    if "settings" in merged:
+        merged["settings"] = overlay(lower.get("settings") or {}, upper.get("settings") or {})
     return merged

@@ -152,15 +152,12 @@ def _begin(folder: Path) -> State:
     curve = folder / "run" / "metrics.csv"
     state = State(
         state="running",
-        attempts=0 if earlier is None else earlier.attempts,
         started=now(),
         epochs_before=epochs_done(curve),
         peak_memory_bytes=None if earlier is None else earlier.peak_memory_bytes,
         pid=os.getpid(),
         host=platform.node(),
     )
-    if earlier is None or earlier.state == "failed":
-        state = replace(state, attempts=state.attempts + 1)
     write_state(folder, state)
     return state
 

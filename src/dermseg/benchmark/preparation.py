@@ -23,6 +23,7 @@ from dermseg.errors import ConfigError, DataError
 from dermseg.inference.paths import require_writable
 from dermseg.models.registry import create_model
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.configuration import overlay
 
 
 def prepare_benchmark(request: Request, console: Console) -> Plan:
@@ -129,11 +130,16 @@ def _continued(plan: Plan, request: Request) -> Plan:
 
 
 def _continued_settings(plan: Plan, arguments: BenchmarkArguments) -> dict[str, Any]:
-    for name, value in arguments.settings.items():
-        default = getattr(TrainArguments, name, None)
-        if changes_results(name) and value != plan.settings.get(name, default):
-            raise _other(arguments.out, f"settings.{name}", plan.settings.get(name, default), value)
-    return {**plan.settings, **arguments.settings}
+    """Take up settings that leave every training as it was, by whatever recipe."""
+    settings = overlay(plan.settings, arguments.settings)
+    for system in plan.systems if settings != plan.settings else ():
+        there = system_arguments(system, plan.recipe, plan.settings)
+        wanted = system_arguments(system, plan.recipe, settings)
+        for name in filter(changes_results, TrainArguments.__dataclass_fields__):
+            if getattr(wanted, name) != getattr(there, name):
+                has = f"{getattr(there, name)} for {system.label}"
+                raise _other(arguments.out, f"settings.{name}", has, getattr(wanted, name))
+    return settings
 
 
 def _other(out: Path, name: str, there: object, given: object) -> ConfigError:

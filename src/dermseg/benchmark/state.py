@@ -21,8 +21,6 @@ class State:
 
     state: Literal["running", "done", "failed"]
     """A cell whose process was killed, or whose time was over, says running too; no lock is held then."""
-    attempts: int = 1
-    """Times that the cell was tried to a result; continuing one that was stopped is not another attempt."""
     error: str | None = None
     """Why the last attempt failed."""
     started: str | None = None

@@ -82,13 +82,8 @@ def draw_ruler(side: int, generator: np.random.Generator) -> Overlay:
     return Overlay(layer.coverage() * generator.uniform(0.5, 0.9), _colour(np.array(_INK)))
 
 
-def add_ink(image: FloatArray, generator: np.random.Generator) -> FloatArray:
-    """Lay strokes of a skin marker over the image, as surgeons put them around a lesion."""
-    return draw_ink(len(image), generator).on(image)
-
-
 def draw_ink(side: int, generator: np.random.Generator) -> Overlay:
-    """Draw strokes, as `add_ink` lays them over an image of this side in pixels."""
+    """Draw strokes of a skin marker, as surgeons put them around a lesion, at this side in pixels."""
     layer = _Layer(side)
     thickness = generator.uniform(0.008, 0.02)
     for _ in range(int(generator.integers(1, 6))):

@@ -113,6 +113,8 @@ def data_preview(
     seed: int = 0,
     rows: int = 4,
     preset: Literal["default", "strong"] = "default",
+    geometry: Geometry = "squash",
+    preprocessing: Sequence[str] = (),
     layout: Layout = "auto",
     masks: Path | None = None,
 ) -> int:
@@ -125,13 +127,26 @@ def data_preview(
         seed: Chooses the images and the views.
         rows: Images to show.
         preset: The augmentation; `dermseg train --augmentation.preset strong` trains with the strong one.
+        geometry: squash the whole frame, fit it at its own aspect (the rest mirrors it), or crop the middle.
+        preprocessing: What is done to the images then, in this order, e.g. '[shades_of_grey, hair_removal]'.
         layout: How the folder is laid out.
         masks: Folder of the masks, where they are not beside the images.
     """
     from dermseg.data.pairs import problem_lines
     from dermseg.data.preview import preview
 
-    problems = preview(path, out, size=size, seed=seed, rows=rows, preset=preset, layout=layout, masks=masks)
+    problems = preview(
+        path,
+        out,
+        size=size,
+        seed=seed,
+        rows=rows,
+        preset=preset,
+        geometry=geometry,
+        preprocessing=preprocessing,
+        layout=layout,
+        masks=masks,
+    )
     for line in problem_lines(problems):
         print(line)
     print(out)

@@ -125,9 +125,12 @@ def prepare(
 
 
 def synthesize(out: Path, count: int, size: int, seed: int) -> None:
-    """Draw synthetic pairs and say where they are."""
+    """Draw synthetic pairs, and say where they are and how many lie there."""
     synthetic_collection(out, count, size, seed, progress=True)
-    _print(f"{count:,} pairs in {out / 'images'} and {out / 'masks'}")
+    there = len(read_collection(out, "folder").pairs)
+    _print(f"{there:,} pairs in {out / 'images'} and {out / 'masks'}")
+    if there > count:
+        _print(f"{there - count:,} of them were there before; for {count:,} alone, name another folder")
 
 
 def _print(line: str) -> None:

@@ -59,6 +59,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run's checkpoints folder has one to continue from, readable or not."""
+    return bool(_checkpoints(folder))
+
+
 def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
     """Return the checkpoint to continue from and the curve up to it; None where no epoch was finished.
 
@@ -71,9 +76,8 @@ def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
     Raises:
         CheckpointError: There are checkpoints, but none can be read.
     """
-    paths = [path for path in (folder / "last.ckpt", folder / "best.ckpt") if path.exists()]
     readable, damage = [], []
-    for path in paths:
+    for path in _checkpoints(folder):
         try:
             readable.append((path, History.from_state(read_checkpoint(path)[HISTORY])))
         except CheckpointError as error:
@@ -88,3 +92,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
             stacklevel=2,
         )
     return max(readable, key=lambda found: len(found[1].epochs)) if readable else None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in (folder / "last.ckpt", folder / "best.ckpt") if path.exists()]

@@ -19,7 +19,7 @@ def parse(words: Sequence[str]) -> TrainArguments:
 
     Whatever the order of the words, a flag wins over a `--config` file, that over a `--preset`, that over
     the network's own recipe, where `recipe: own` asks for it, and that over the defaults. Of several files
-    the later wins. `--resume RUN` takes the run's own configuration.
+    the later wins. `--resume RUN` takes the run's own configuration, which holds its recipe already.
 
     Args:
         words: The words after `dermseg train`.
@@ -45,7 +45,7 @@ def parse(words: Sequence[str]) -> TrainArguments:
     for source, layer in layers.items():
         values = overlay(values, _checked(parser, layer, source))
     values = overlay(values, given)
-    if values.get("recipe") == "own":
+    if values.get("recipe") == "own" and not isinstance(resumed, str):
         model = values.get("model", TrainArguments.model)
         values = overlay(_checked(parser, read_recipe(model), f"recipe {model}"), values)
     return TrainArguments(**values)

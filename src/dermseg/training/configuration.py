@@ -13,6 +13,9 @@ from dermseg.errors import ConfigError
 from dermseg.files import write_text
 from dermseg.training.arguments import TrainArguments
 
+_OPTIONS = TrainArguments.__dataclass_fields__.keys() - {"out", "resume"}
+"""What `save_configuration` writes."""
+
 
 def presets() -> list[str]:
     """Return the names of the presets that come with the package."""
@@ -69,18 +72,36 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def overlay(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one layer over another; `model_arguments` merge key by key.
+    """Lay one layer over another; mappings merge key by key as long as they are about the same thing.
 
-    They belong to the model named beside them: a layer that names another model starts from none. Where none
-    is named beside them, they are for the model that is chosen elsewhere.
+    `model_arguments` belong to the model named beside them, `loss_arguments` to the loss: a layer that names
+    another one starts from none. Where none is named beside them, they are for the one that is chosen
+    elsewhere. Fields of `augmentation` belong to their preset, which is `default` where none is named.
+
+    An upper layer that names every option, as a run's config.yaml does, is a whole experiment: nothing is
+    merged into it.
     """
     merged = {**lower, **upper}
-    arguments = dict(upper.get("model_arguments") or {})
-    if "model" not in lower or upper.get("model", lower["model"]) == lower["model"]:
-        arguments = {**(lower.get("model_arguments") or {}), **arguments}
-    if arguments or "model_arguments" in merged:
-        merged["model_arguments"] = arguments
+    if upper.keys() >= _OPTIONS:
+        return merged
+    for name, owner in (("model_arguments", "model"), ("loss_arguments", "loss")):
+        same = owner not in lower or upper.get(owner, lower[owner]) == lower[owner]
+        _merge(merged, name, lower if same else {}, upper)
+    preset = _mapping(lower, "augmentation").get("preset", "default")
+    same = _mapping(upper, "augmentation").get("preset", preset) == preset
+    _merge(merged, "augmentation", lower if same else {}, upper)
     return merged
+
+
+def _merge(merged: dict[str, Any], name: str, lower: Mapping[str, Any], upper: Mapping[str, Any]) -> None:
+    # What is no mapping stays, for the parser to name.
+    if name in merged and isinstance(merged[name] or {}, Mapping):
+        merged[name] = {**_mapping(lower, name), **_mapping(upper, name)}
+
+
+def _mapping(layer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = layer.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def save_configuration(path: Path, arguments: TrainArguments) -> None:

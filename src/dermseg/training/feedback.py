@@ -5,8 +5,8 @@ Tomar et al., "FANet: A Feedback Attention Network for Improved Biomedical Image
 the network has become better on the validation images.
 
 Masks are kept in the frame of the image before augmentation: the caller moves them together with the image,
-and proposes what it predicted on the image as it is. The release keeps what it predicted on the augmented
-image and pairs it with another augmentation of it in the next epoch.
+and replaces them by what it predicted on the image as it is. The release keeps what it predicted on the
+augmented image and pairs it with another augmentation of it in the next epoch.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,27 +24,26 @@ class MaskStore:
 
     Args:
         first: Makes the masks (B, 1, H, W), 0 or 1, of the images of these identifiers; asked for images that
-            have no accepted mask yet. FANet's are those of its `first_masks`.
+            have no predicted mask yet. FANet's are those of its `first_masks`.
     """
 
     def __init__(self, first: Callable[[Sequence[str]], Tensor]) -> None:
         self._first = first
         self._shape: tuple[int, int] | None = None
-        self._accepted: dict[str, np.ndarray] = {}
-        self._proposed: dict[str, np.ndarray] = {}
+        self._predicted: dict[str, np.ndarray] = {}
 
     def get(self, identifiers: Sequence[str]) -> Tensor:
         """Return the masks to show with these images: uint8 (B, 1, H, W), 0 or 1, on the CPU."""
-        unknown = [identifier for identifier in identifiers if identifier not in self._accepted]
+        unknown = [identifier for identifier in identifiers if identifier not in self._predicted]
         masks: dict[str, Tensor] = {}
         if unknown:
             masks.update(zip(unknown, self._first(unknown).to("cpu", torch.uint8), strict=True))
-        kept = (identifier for identifier in identifiers if identifier in self._accepted)
-        masks.update((identifier, self._unpacked(self._accepted[identifier])) for identifier in kept)
+        kept = (identifier for identifier in identifiers if identifier in self._predicted)
+        masks.update((identifier, self._unpacked(self._predicted[identifier])) for identifier in kept)
         return torch.stack([masks[identifier] for identifier in identifiers])
 
-    def propose(self, identifiers: Sequence[str], masks: Tensor) -> None:
-        """Put predicted masks (B, 1, H, W), 0 or 1, aside; `get` returns them only once they are accepted.
+    def replace(self, identifiers: Sequence[str], masks: Tensor) -> None:
+        """Let predicted masks (B, 1, H, W), 0 or 1, take the place of those shown so far.
 
         Raises:
             DataError: If the shape is not (B, 1, H, W), or H and W differ from those of earlier masks.
@@ -54,28 +53,23 @@ class MaskStore:
         if masks.ndim != 4 or tuple(masks.shape) != wanted:
             raise DataError(
                 f"masks must have shape {wanted}, got {tuple(masks.shape)}; "
-                "propose those of the images before any resizing"
+                "give those of the images before any resizing"
             )
         self._shape = shape
         bits = np.packbits(masks.detach().cpu().numpy().astype(bool).reshape(len(masks), -1), axis=1)
-        self._proposed.update(zip(identifiers, bits, strict=True))
-
-    def accept(self) -> None:
-        """Let the proposed masks take the place of the earlier ones: the network has become better."""
-        self._accepted |= self._proposed
-        self._proposed = {}
+        self._predicted.update(zip(identifiers, bits, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the accepted masks as tensors and plain values; without those proposed."""
-        bits = np.array(list(self._accepted.values()), np.uint8)
+        """Return the predicted masks as tensors and plain values."""
+        bits = np.array(list(self._predicted.values()), np.uint8)
         return {
-            "identifiers": list(self._accepted),
+            "identifiers": list(self._predicted),
             "shape": list(self._shape or ()),
             "bits": torch.from_numpy(bits),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the accepted masks of another store; proposals are forgotten.
+        """Take over the predicted masks of another store.
 
         Raises:
             CheckpointError: If the state does not hold what `state_dict` gives.
@@ -92,7 +86,7 @@ class MaskStore:
                 "the checkpoint's mask store is damaged; resume from another checkpoint or start anew"
             )
         self._shape = (shape[0], shape[1]) if masks else None
-        self._accepted, self._proposed = masks, {}
+        self._predicted = masks
 
     def _unpacked(self, bits: np.ndarray) -> Tensor:
         assert self._shape is not None  # set with the first mask

@@ -45,7 +45,7 @@ class Numbered(Dataset[tuple[Tensor, ...]]):
 
 
 class FeedbackTask(SegmentationTask):
-    """Shows the network the last accepted mask of every training image, in the image's own view.
+    """Shows the network the mask last kept of every training image, in the image's own view.
 
     After an epoch that lowered the validation loss, the network predicts the mask of every training image as
     it is, shown with its earlier one; from then on these are shown. They are part of every checkpoint.
@@ -93,8 +93,7 @@ class FeedbackTask(SegmentationTask):
                 names = self._identifiers(rows)
                 images = self._standardised(self._images(names))
                 logits = self._refining.refine(images, self.store.get(names).to(images.device))
-                self.store.propose(names, logits > 0)
-            self.store.accept()
+                self.store.replace(names, logits > 0)
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import lightning.pytorch as pl
@@ -57,30 +57,10 @@ def fit(
             )
         task.part = (world.rank,)
     record = EpochRecord(run.path, a, run.history)
-    averaging = [] if a.weight_average is None else [RunningAverage(a.weight_average)]
+    callbacks = [record, RunProgress(console, record.history, a.epochs)]
     pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
-        trainer = pl.Trainer(
-            accelerator=resolve_device(a.device).type,
-            devices=world.on_this_machine,
-            num_nodes=world.machines,
-            # Some networks have heads that the loss does not see.
-            strategy="auto" if world.size == 1 else "ddp_find_unused_parameters_true",
-            sync_batchnorm=world.size > 1 and resolve_device(a.device).type == "cuda",
-            precision=a.precision,
-            max_epochs=a.epochs,
-            gradient_clip_val=a.gradient_clip,
-            gradient_clip_algorithm=a.gradient_clip_by,
-            callbacks=[*averaging, record, RunProgress(console, record.history, a.epochs)],
-            plugins=[AtomicCheckpointIO()],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            default_root_dir=run.path,
-        )
+        trainer = _trainer(a, callbacks, run, world)
         with _interruptible(trainer):
             trainer.fit(
                 task,
@@ -98,6 +78,34 @@ def fit(
                 weights_only=True,
             )
     return record
+
+
+def _trainer(
+    arguments: TrainArguments, callbacks: Sequence[pl.Callback], run: RunFolder, world: World
+) -> pl.Trainer:
+    a = arguments
+    averaging = [] if a.weight_average is None else [RunningAverage(a.weight_average)]
+    return pl.Trainer(
+        accelerator=resolve_device(a.device).type,
+        devices=world.on_this_machine,
+        num_nodes=world.machines,
+        # Some networks have heads that the loss does not see.
+        strategy="auto" if world.size == 1 else "ddp_find_unused_parameters_true",
+        sync_batchnorm=world.size > 1 and resolve_device(a.device).type == "cuda",
+        precision=a.precision,
+        max_epochs=a.epochs,
+        gradient_clip_val=a.gradient_clip,
+        gradient_clip_algorithm=a.gradient_clip_by,
+        callbacks=[*averaging, *callbacks],
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=run.path,
+    )
 
 
 @contextmanager

@@ -58,9 +58,14 @@ def open_run(arguments: TrainArguments) -> Iterator[RunFolder]:
         lock.release()
 
 
+def has_begun(run: RunFolder) -> bool:
+    """Whether the folder has the configuration of a run."""
+    return (run.path / "config.yaml").exists()
+
+
 def begin_run(run: RunFolder, arguments: TrainArguments, split: Split) -> None:
     """Write config.yaml and split.json, unless the run has begun before."""
-    if not (run.path / "config.yaml").exists():
+    if not has_begun(run):
         save_configuration(run.path / "config.yaml", arguments)
     if not (run.path / "split.json").exists():
         save_split(split, run.path / "split.json")

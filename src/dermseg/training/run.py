@@ -16,9 +16,10 @@ from dermseg.training.arguments import TrainArguments
 from dermseg.training.checkpoints import newest_checkpoint
 from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
-from dermseg.training.folder import RunFolder, begin_run, open_run
+from dermseg.training.folder import RunFolder, begin_run, has_begun, open_run
 from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
+from dermseg.training.origin import write_origin
 from dermseg.training.parallel import World, joined
 from dermseg.training.results import write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
@@ -46,9 +47,10 @@ class TrainResult:
 def train(arguments: TrainArguments, console: Console | None = None) -> TrainResult:
     """Train a network, or continue its training, and leave everything in the run folder.
 
-    The folder holds config.yaml, split.json, metrics.csv, tensorboard/, checkpoints/, and at the end
-    model.safetensors (of the best or the last epoch), curves.png, samples.png and summary.json. The best
-    epoch is chosen on the validation images; the test images of the split take no part.
+    The folder holds config.yaml, split.json, origin.json (where it starts from weights), metrics.csv,
+    tensorboard/, checkpoints/, and at the end model.safetensors (of the best or the last epoch), curves.png,
+    samples.png and summary.json. The best epoch is chosen on the validation images; the test images of the
+    split take no part.
 
     Killed at any moment, a run continues from its last finished epoch with the curve of an unbroken run.
     Stopped by the user, or by a loss that is not a number, it leaves the results of its finished epochs.
@@ -108,6 +110,9 @@ def _train(
         _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
     images = load_images(arguments, run.path / "split.json", console)
+    if arguments.weights is not None and not has_begun(run):
+        # Before the configuration, with which the run has begun.
+        write_origin(run.path, task.network, images.earlier)
     begin_run(run, arguments, images.split)
     task.begin(run.history, images.train)
     _print_beginning(arguments, task.network, images, run, console)

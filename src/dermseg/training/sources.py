@@ -1,5 +1,6 @@
 """The images of a run: collection, split and prepared cache, from the arguments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.division import divide
+from dermseg.training.origin import read_origin
 from dermseg.training.start import earlier_training
 
 
@@ -30,7 +32,7 @@ class TrainingImages:
     validation: CachedPairs
     fingerprints: dict[str, Any] = field(default_factory=dict)
     """Note by which `dermseg evaluate` knows the images again, whatever their names."""
-    earlier: dict[str, Any] = field(default_factory=dict)
+    earlier: Mapping[str, Any] = field(default_factory=dict)
     """Of the weights that the run starts from: how they were trained, and on which further images."""
 
 
@@ -39,7 +41,8 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
 
     Args:
         arguments: Of the run.
-        split_file: The run's split; read if it is there, so that a resumed run divides as it began.
+        split_file: The split in the run's folder; read if it is there, so that a resumed run divides as it
+            began.
         console: Where the problems are printed.
 
     Raises:
@@ -70,10 +73,16 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
                 "use more images, or another split"
             )
     fingerprints, _ = cached_duplicates(cache)
-    earlier = {}
+    earlier: Mapping[str, Any] = {}
     if arguments.weights is not None:
+        origin = read_origin(split_file.parent)
         table = None if arguments.groups is None else Path(arguments.groups)
-        earlier = earlier_training(arguments.weights, split, fingerprints, arguments.allow_leak, data, table)
+        # A run that has begun has been checked, and the file may be gone by now, or be another.
+        earlier = (
+            earlier_training(arguments.weights, split, fingerprints, arguments.allow_leak, data, table)
+            if origin is None
+            else origin.earlier
+        )
     return TrainingImages(
         collection,
         split,

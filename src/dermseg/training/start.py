@@ -21,6 +21,8 @@ from dermseg.models.ensemble import members_of
 from dermseg.models.registry import create_model
 from dermseg.models.weights import load_model, notes_of_members
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.checkpoints import has_checkpoint
+from dermseg.training.origin import checksum, read_origin
 from dermseg.weights import weight_file
 
 _IMAGES = ("split", "fingerprints")
@@ -33,10 +35,12 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
     """Create the network of a run, with new weights or those that it starts from.
 
     What was chosen for the weights after their training (threshold, expected Dice, mirror images) does not
-    hold for those that the run will make, and is left behind. Of an ensemble, the first member goes on.
+    hold for those that the run will make, and is left behind. Of an ensemble, the first member goes on. A run
+    that is resumed after an epoch needs no file of weights: its checkpoint has newer ones.
 
     Raises:
-        ConfigError: The arguments do not fit the network, or ask for another than the weights are of.
+        ConfigError: The arguments do not fit the network, ask for another than the weights are of, or resume
+            a run that began with other weights.
         CheckpointError: The weights cannot be read.
     """
     if arguments.weights is None:
@@ -44,7 +48,7 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
             return create_model(arguments.model, **arguments.model_arguments)
         except TypeError as error:
             raise ConfigError(f"model_arguments do not fit {arguments.model}: {error}") from error
-    network = members_of(load_model(arguments.weights))[0]
+    network = _network_of(arguments.weights, arguments.out if arguments.resume else None)
     if network.name != arguments.model:
         raise ConfigError(
             f"weights: {arguments.weights} is of {network.name}, but model is {arguments.model}; "
@@ -60,6 +64,19 @@ def create_network(arguments: TrainArguments) -> SegmentationModel:
             )
     network.threshold, network.expected_dice = SegmentationModel.threshold, None
     network.mirrors = SegmentationModel.mirrors
+    return network
+
+
+def _network_of(weights: str, resumed: Path | None) -> SegmentationModel:
+    origin = None if resumed is None else read_origin(resumed)
+    if resumed is not None and origin is not None and has_checkpoint(resumed / "checkpoints"):
+        return origin.network()
+    network = members_of(load_model(weights))[0]
+    if origin is not None and checksum(network) != origin.sha256:
+        raise ConfigError(
+            f"weights: {weights} has other weights than the run in {resumed} began with, and no epoch of it "
+            "is finished; restore the file, or start a new run in another folder"
+        )
     return network
 
 

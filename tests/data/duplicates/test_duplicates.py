@@ -13,7 +13,7 @@ from dermseg.data.duplicates import (
     near_duplicates,
     near_duplicates_between,
 )
-from dermseg.data.duplicates.fingerprint import SHAPE, textures
+from dermseg.data.duplicates.fingerprint import DETAIL, SHAPE, textures
 from dermseg.data.duplicates.hashing import query_hashes, upright_hashes
 from dermseg.data.duplicates.warp import orientations
 from dermseg.data.synthetic import draw_lesion
@@ -34,6 +34,24 @@ def images():
 @pytest.fixture(scope="module")
 def prints(images):
     return [fingerprint(name, image) for name, image in images.items()]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [near_duplicates, References.of, lambda prints: near_duplicates_between(prints, References.of([]))],
+)
+def test_every_band_is_filtered_once(prints, monkeypatch, work):
+    bands = []
+
+    def counting(thumbnails, band):
+        if len(thumbnails):
+            bands.append(band)
+        return textures(thumbnails, band)
+
+    for module in ("alignment", "references", "search"):
+        monkeypatch.setattr(f"dermseg.data.duplicates.{module}.textures", counting)
+    work(prints[:3])
+    assert bands == [SHAPE, DETAIL]
 
 
 def resized(image, width, height):

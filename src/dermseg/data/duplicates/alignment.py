@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.data.duplicates.fingerprint import DETAIL, SHAPE, FloatArray, pooled, textures, window
+from dermseg.data.duplicates.fingerprint import DETAIL, FloatArray, pooled, textures, window
 from dermseg.data.duplicates.warp import oriented, places, sampled
 
 GRID = 32
@@ -39,9 +39,9 @@ class Views:
     detail: FloatArray
 
     @classmethod
-    def of(cls, thumbnails: NDArray[np.uint8]) -> "Views":
-        """Make them of thumbnails (N, 64, 64)."""
-        return cls(pooled(textures(thumbnails, SHAPE), GRID), pooled(textures(thumbnails, DETAIL), GRID))
+    def of(cls, thumbnails: NDArray[np.uint8], pictures: FloatArray) -> "Views":
+        """Make them of thumbnails (N, 64, 64) and their textures of `SHAPE`, which hashes are made of too."""
+        return cls(pooled(pictures, GRID), pooled(textures(thumbnails, DETAIL), GRID))
 
     def rows(self, chosen: NDArray[np.intp]) -> "Views":
         """Give those of some pictures."""

@@ -36,11 +36,12 @@ class References:
     def of(cls, fingerprints: Sequence[Fingerprint]) -> "References":
         """Reduce fingerprints to what is stored."""
         thumbnails = np.array([one.thumbnail for one in fingerprints], np.uint8).reshape(-1, SIDE, SIDE)
-        views = Views.of(thumbnails)
+        pictures = textures(thumbnails, SHAPE)
+        views = Views.of(thumbnails, pictures)
         values = np.stack([views.shape, views.detail], axis=1).reshape(-1, 2, GRID * GRID)
         return cls(
             tuple(one.identifier for one in fingerprints),
-            upright_hashes(textures(thumbnails, SHAPE)),
+            upright_hashes(pictures),
             np.packbits(values > 0, axis=-1),
         )
 

@@ -56,7 +56,8 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
     """
     ordered = sorted(fingerprints, key=lambda one: one.identifier)
     thumbnails = _thumbnails(ordered)
-    pictures, views = textures(thumbnails, SHAPE), Views.of(thumbnails)
+    pictures = textures(thumbnails, SHAPE)
+    views = Views.of(thumbnails, pictures)
     candidates = _candidates(pictures, upright_hashes(pictures), same=True)
     found: dict[tuple[int, int], float] = {}
     for (i, j), value in _confirmed(candidates, views, views.rows, ALIKE).items():
@@ -81,8 +82,9 @@ def near_duplicates_between(fingerprints: Sequence[Fingerprint], known: Referenc
         The pairs, in the order of the fingerprints; `second` is the known image.
     """
     thumbnails = _thumbnails(fingerprints)
-    candidates = _candidates(textures(thumbnails, SHAPE), known.hashes, same=False)
-    found = _confirmed(candidates, Views.of(thumbnails), known.views, ALIKE_SIGNS)
+    pictures = textures(thumbnails, SHAPE)
+    candidates = _candidates(pictures, known.hashes, same=False)
+    found = _confirmed(candidates, Views.of(thumbnails, pictures), known.views, ALIKE_SIGNS)
     return [
         Duplicate(fingerprints[i].identifier, known.identifiers[j], value)
         for (i, j), value in sorted(found.items())

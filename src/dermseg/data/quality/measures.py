@@ -98,7 +98,8 @@ def measure_colours(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Colour
     """Compare the colours of two strips along the border of a lesion, one inside and one outside.
 
     Of a mask laid over the wrong image both strips hold a mixture of the same colours, so their means are
-    alike. Hairs and dark corners weigh little in a median.
+    alike: the contrast is the distance of the means. The lightness is a difference of medians, in which hairs
+    and what is left of dark corners weigh little.
 
     Args:
         image: RGB image (height, width, 3), uint8.

@@ -63,19 +63,27 @@ def contrast_plots(examination: Examination) -> list[str]:
     colours = [pair.colours for pair in examination.measures if pair.colours is not None]
     return [
         _limited(
-            [pair.lightness for pair in colours], LIGHTER, "L* inside less outside the border", "lightness"
+            [pair.lightness for pair in colours],
+            f"above {LIGHTER:g}",
+            LIGHTER,
+            "L* inside less outside the border",
+            "lightness",
         ),
         _limited(
-            [pair.contrast for pair in colours], LOW_CONTRAST, "colour distance across the border", "contrast"
+            [pair.contrast for pair in colours],
+            f"below {LOW_CONTRAST:g}",
+            LOW_CONTRAST,
+            "colour distance across the border",
+            "contrast",
         ),
     ]
 
 
-def _limited(values: Sequence[float], limit: float, label: str, name: str) -> str:
+def _limited(values: Sequence[float], suspicious: str, limit: float, label: str, name: str) -> str:
     figure, axes = _axes(label, "images")
     axes.hist(values, bins=40, color=_FILL)
     axes.axvline(limit, color=_LIMIT, linestyle="--")
-    return plot(figure, name, f"Histogram: {label}; suspicious from {limit:g}")
+    return plot(figure, name, f"Histogram: {label}; suspicious {suspicious}")
 
 
 def _axes(horizontal: str, vertical: str) -> tuple[Figure, Axes]:

@@ -56,25 +56,13 @@ def draw(
     if protocol is not None and folds is not None:
         raise ConfigError(f"The protocol {protocol} says how many folds there are; leave folds out.")
     console = Console(soft_wrap=True)
-    collection = read_collection(data, layout, masks)
-    prepared = prepare(
-        collection.pairs, COMPARED_SIZE, directory_for(data, COMPARED_SIZE, cache), progress=True
-    )
-    for line in problem_lines([*collection.problems, *prepared.problems]):
-        _print(console, f"left out: {line}")
-    material = gather(collection, data, prepared, groups, progress=console.is_terminal)
+    material = _read(data, layout, masks, groups, cache, console)
     if protocol is not None:
         splits = draw_protocol(protocol, material, seed)
     elif folds is not None:
         splits = material.k_fold(folds=folds, validation=validation, seed=seed)
     else:
         splits = [material.hold_out(validation=validation, test=test, seed=seed)]
-    together = {name for group in material.groups for name in group.identifiers}
-    _print(
-        console,
-        f"{collection.name}: {len(material.identifiers):,} images, {len(together):,} of them kept together "
-        "with others (near-duplicates, one lesion, or one patient)",
-    )
     files = [out / f"{split.name}.json" for split in splits]
     for split, file in zip(splits, files, strict=True):
         _require_the_same(split, file)
@@ -84,6 +72,26 @@ def draw(
     if splits[0].warning:
         _print(console, f"warning: {splits[0].warning}", style="yellow")
     return files
+
+
+def _read(
+    data: Path, layout: str, masks: Path | None, groups: Path | None, cache: Path | None, console: Console
+) -> Material:
+    """Read what is to be divided, and say what is left out and what is kept together."""
+    collection = read_collection(data, layout, masks)
+    prepared = prepare(
+        collection.pairs, COMPARED_SIZE, directory_for(data, COMPARED_SIZE, cache), progress=True
+    )
+    for line in problem_lines([*collection.problems, *prepared.problems]):
+        _print(console, f"left out: {line}")
+    material = gather(collection, data, prepared, groups, progress=console.is_terminal)
+    together = {name for group in material.groups for name in group.identifiers}
+    _print(
+        console,
+        f"{collection.name}: {len(material.identifiers):,} images, {len(together):,} of them kept together "
+        "with others (near-duplicates, one lesion, or one patient)",
+    )
+    return material
 
 
 def _require_the_same(split: Split, file: Path) -> None:
