@@ -29,6 +29,7 @@ from dermseg.inference.outputs import (
 from dermseg.inference.paths import printable, require_writable
 from dermseg.inference.predictor import Predictor
 from dermseg.models.weights import load_model
+from dermseg.no_memory import is_out_of_memory
 
 COLUMNS = (
     "source",
@@ -205,7 +206,7 @@ def _is_full(error: Exception) -> bool:
 def _reason(error: Exception, source: Path) -> str:
     if isinstance(error, DataError):
         return reason_of(error, source)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "needs more memory than there is; make the image smaller"
     if isinstance(error, (DermsegError, OSError)):
         return f"failed: {error}"
