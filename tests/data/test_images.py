@@ -86,6 +86,21 @@ class TestReadImage:
         with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 7\.5"):
             read_image(path)
 
+    @pytest.mark.parametrize(("suffix", "kind"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32)])
+    def test_8_bit_values_in_a_wider_type_are_refused_and_not_black(self, tmp_path, suffix, kind):
+        path = saved(Image.fromarray(np.array([[12, 231]], kind)), tmp_path / f"a.{suffix}")
+        with pytest.raises(DataError, match=rf"a\.{suffix} holds no value above 231.*8-bit"):
+            read_image(path)
+        saved(Image.fromarray(np.array([[0, 0]], kind)), path)
+        assert read_image(path).max() == 0
+
+    def test_32_bit_values_are_read_as_16_bits_and_refused_beyond(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0, 65535]], np.int32)), tmp_path / "a.tif")
+        assert read_image(path)[0, :, 0].tolist() == [0, 255]
+        saved(Image.fromarray(np.array([[0, 70000]], np.int32)), path)
+        with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 70000, expected 0 to 65535"):
+            read_image(path)
+
     @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
     def test_exif_orientation_turns_image_and_size(self, tmp_path, suffix):
         exif = Image.Exif()
