@@ -33,7 +33,7 @@ def test_after_two_hyphens_words_stay_as_they_are():
         (["predict"], "the following arguments are required: paths."),
         (
             ["predict", "x.png", "--treshold", "3"],
-            "unrecognized arguments: --treshold 3.",
+            "unrecognized arguments: --treshold 3 (did you mean --threshold?).",
         ),
     ],
 )

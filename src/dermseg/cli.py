@@ -194,15 +194,13 @@ def train(arguments: list[str]) -> int:
 
 def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
     """Call a typed function with command-line words; parameters without a default have no flag."""
-    from jsonargparse import ActionYesNo, ArgumentParser
+    from jsonargparse import ActionYesNo
 
-    from dermseg.help_format import PlainHelp
+    from dermseg.parser import Parser
 
     documentation = inspect.getdoc(function) or ""
     summary = documentation.split("\n\n")[0]
-    parser = ArgumentParser(
-        prog=f"dermseg {name}", description=summary, formatter_class=PlainHelp, exit_on_error=False
-    )
+    parser = Parser(name, summary)
     # jsonargparse reads a list as one bracketed word, a flag with a value, and a path as text: in a shell, a
     # list is any number of words, a flag stands alone, and a name may be any bytes.
     by_hand: set[str | int] = set()
