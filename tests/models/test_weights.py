@@ -237,7 +237,16 @@ def test_the_expected_dice_comes_back(tmp_path):
     assert load_model(tmp_path / "model.safetensors").expected_dice == ExpectedDice(-0.1, 1.1)
 
 
-@pytest.mark.parametrize("damage", [{"slope": 1.0}, {"intercept": 0, "slope": float("inf")}, [1, 2], "good"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"slope": 1.0},
+        {"intercept": 0, "slope": float("inf")},
+        {"intercept": [1, 2], "slope": [1, 2]},
+        [1, 2],
+        "good",
+    ],
+)
 def test_a_damaged_expectation_is_refused_by_name(file, damage):
     rewrite(file, change={"expected_dice": damage})
     with pytest.raises(CheckpointError, match=r"model\.safetensors.*cannot rebuild"):
