@@ -194,6 +194,14 @@ def test_an_incomplete_description_is_refused(file, entry):
             lambda kept: kept | {"decoder.head.bias": torch.zeros(2)},
             r"decoder\.head\.bias is \(2,\), expected \(1,\)",
         ),
+        (
+            lambda kept: kept | {"decoder.head.bias": torch.zeros(1, dtype=torch.int32)},
+            r"decoder\.head\.bias holds torch\.int32, expected floating-point",
+        ),
+        (
+            lambda kept: {key: value.to(torch.complex64) for key, value in kept.items()},
+            r"holds torch\.complex64.* and \d+ more",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(file, tensors, message):
