@@ -185,6 +185,22 @@ def test_interruption_leaves_a_table_of_what_is_finished(tmp_path, weights, monk
         assert [row["mask"] for row in csv.DictReader(file)] == ["a_mask.png"]
 
 
+def test_the_table_grows_with_the_run(tmp_path, weights, monkeypatch):
+    for name in "abc":
+        write_lesion(tmp_path / "in" / f"{name}.png")
+    table, real, listed = tmp_path / "out" / "predictions.csv", module.read_image, []
+
+    def look(path):
+        if path.name != "a.png":
+            listed.append([row["mask"] for row in csv.DictReader(table.read_text().splitlines())])
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", look)
+    monkeypatch.setattr(module, "_TABLE_SECONDS", 0.0)
+    predict([tmp_path / "in"], weights, out=tmp_path / "out")
+    assert listed == [["a_mask.png"], ["a_mask.png", "b_mask.png"]]
+
+
 def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
     source = write_lesion(tmp_path / "x.png")
     monkeypatch.setattr(module, "write_outputs", lambda *_: 1 / 0)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import track
@@ -52,6 +53,9 @@ COLUMNS = (
 )
 """Columns of predictions.csv: lengths in pixels of the image's own size, files relative to the table."""
 
+_TABLE_SECONDS = 5.0
+"""Between two writings of the table; of ten thousand images one takes a twentieth of a second."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -92,7 +96,7 @@ def predict(
 
     An input that cannot be used is named with its reason and does not stop the others. Results of an earlier
     run for the same images are replaced, one whole file at a time; the table holds the images of this run,
-    also when the run is interrupted.
+    also when the run is interrupted, and all but those of its last seconds when it is killed.
 
     Args:
         paths: Image files, folders (searched with their sub-folders) or glob patterns, one or several; see
@@ -123,6 +127,7 @@ def predict(
     named = list(zip(inputs.images, result_names(inputs.images), strict=True))
     # Around the table too, which a full disk does not take either.
     with _full_disk_named(folder, done, len(named)):
+        written = monotonic()
         try:
             for source, name in track(named, "Predicting", console=console):
                 found = _predicted_or_not(predictor, source, output_files(folder, name))
@@ -130,6 +135,10 @@ def predict(
                     problems.append(found)
                 else:
                     done.append(found)
+                if monotonic() - written >= _TABLE_SECONDS:
+                    # A run that is killed leaves no time for the last one.
+                    write_text(table, _csv(done, folder))
+                    written = monotonic()
         finally:
             # Also after Ctrl-C: the table then lists what is finished.
             write_text(table, _csv(done, folder))
