@@ -270,8 +270,10 @@ def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path, weights):
     (tmp_path / "in" / f"{name}.jpg").write_bytes(b"")
     report = predict([tmp_path / "in"], weights, out=tmp_path / "out")
     assert len(report.images) == len(report.problems) == 1
-    assert report.images[0].files.mask.exists()
-    assert "caf\N{REPLACEMENT CHARACTER}" in rows(report)[0]["source"]
+    [row] = rows(report)
+    assert "caf\N{REPLACEMENT CHARACTER}" in row["source"]
+    for kind in ("mask", "probability", "overlay"):
+        assert (tmp_path / "out" / row[kind]).is_file()
 
 
 def test_threshold_is_passed_on(tmp_path, weights):
