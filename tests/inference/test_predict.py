@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermseg.errors import CheckpointError, DataError
+from dermseg.errors import CheckpointError, DataError, DermsegError
 from dermseg.inference import predict as module
 from dermseg.inference.predict import COLUMNS, predict
 
@@ -291,6 +291,23 @@ def test_unwritable_output_is_named(tmp_path, weights, kind):
     out = tmp_path / "out" if kind == "file" else tmp_path / "out" / "deep"
     with pytest.raises(DataError, match=r"output folder .* cannot be written"):
         predict([source], weights, out=out)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"threshold": 2.0}, "threshold must be a number between 0 and 1"),
+        ({"device": "gpu"}, "'gpu' is not available"),
+        ({"out": "x.png"}, "cannot be written"),
+    ],
+)
+def test_a_mistake_is_found_before_the_weights_are_loaded(tmp_path, monkeypatch, mistake, message):
+    write_lesion(tmp_path / "x.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "load_model", lambda _: pytest.fail("the weights were loaded"))
+    with pytest.raises(DermsegError, match=message):
+        predict("x.png", "model.safetensors", **({"out": "out"} | mistake))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes anywhere")

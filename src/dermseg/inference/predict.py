@@ -16,6 +16,7 @@ from rich.progress import track
 
 from dermseg.data.images import read_image
 from dermseg.data.pairs import Problem, listing, reason_of
+from dermseg.devices import resolve_device
 from dermseg.errors import DataError, DermsegError
 from dermseg.files import write_text
 from dermseg.inference.inputs import find_images, result_names
@@ -27,8 +28,9 @@ from dermseg.inference.outputs import (
     output_files,
     write_outputs,
 )
-from dermseg.inference.paths import printable, require_writable
+from dermseg.inference.paths import check_writable, printable, require_writable
 from dermseg.inference.predictor import Predictor
+from dermseg.models.base import check_threshold
 from dermseg.models.weights import load_model
 from dermseg.no_memory import is_out_of_memory
 
@@ -114,14 +116,19 @@ def predict(
         CheckpointError: The weights cannot be loaded.
         ConfigError: The device is not there, or the threshold is not a probability.
     """
+    # Mistakes that show at once come before the weights, which take a while to load.
+    if threshold is not None:
+        check_threshold(threshold)
+    on = resolve_device(device)
     folder = Path(out)
+    table = folder / "predictions.csv"
+    check_writable(folder)
+    _require_own(table)
     inputs = find_images([paths] if isinstance(paths, (str, Path)) else paths)
     problems = inputs.problems
-    predictor = Predictor(load_model(weights), device, threshold, tta=tta)
+    predictor = Predictor(load_model(weights), on, threshold, tta=tta)
     require_writable(folder)
     done: list[PredictedImage] = []
-    table = folder / "predictions.csv"
-    _require_own(table)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     _print_passed_over(inputs.mask_folders, console)
     named = list(zip(inputs.images, result_names(inputs.images), strict=True))
