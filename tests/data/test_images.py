@@ -42,6 +42,10 @@ class TestReadImage:
     def test_rgb_png_is_exact(self, tmp_path):
         np.testing.assert_array_equal(read_image(saved(Image.fromarray(RGB), tmp_path / "a.png")), RGB)
 
+    def test_the_array_is_read_only_as_is_said(self, tmp_path):
+        read = read_image(saved(Image.fromarray(RGB), tmp_path / "a.png"))
+        assert not read.flags.writeable
+
     @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK", "YCbCr"])
     def test_every_mode_becomes_8_bit_rgb_of_the_same_look(self, tmp_path, mode):
         white_over_black = np.zeros((6, 4, 3), np.uint8)

@@ -31,7 +31,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         path: A file of any format in `IMAGE_SUFFIXES`.
 
     Returns:
-        Array (height, width, 3), uint8.
+        Array (height, width, 3), uint8. It is read-only, which saves a copy; `.copy()` can be changed.
 
     Raises:
         DataError: The file is missing, unreadable, truncated, too large or of an unknown colour space.
