@@ -194,6 +194,21 @@ def test_errors_are_messages_with_a_status(
     assert capsys.readouterr().err == message
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("train", "smaller --batch_size"), ("predict", "images smaller")]
+)
+def test_a_lack_of_memory_is_one_line_with_a_remedy(error, name, remedy, monkeypatch, capsys):
+    def fail(words: list[str]) -> int:
+        raise error
+
+    monkeypatch.setitem(COMMANDS, name, ("", fail))
+    assert main([name]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"dermseg {name}: needs more memory")
+    assert remedy in line
+
+
 def test_mistakes_in_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(COMMANDS, "fake", ("", lambda _: int("mistake")))
     with pytest.raises(ValueError, match="mistake"):

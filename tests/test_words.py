@@ -31,7 +31,10 @@ def test_after_two_hyphens_words_stay_as_they_are():
         (["predict", "x.png", "--threshold", "abc"], 'option "threshold": expected float, got abc.'),
         (["export", "tiny", "--form", "x"], "option \"form\": expected one of 'scan', 'chunked', got x."),
         (["predict"], "the following arguments are required: paths."),
-        (["predict", "x.png", "--treshold", "3"], "unrecognized arguments: --treshold 3."),
+        (
+            ["predict", "x.png", "--treshold", "3"],
+            "unrecognized arguments: --treshold 3 (did you mean --threshold?).",
+        ),
     ],
 )
 def test_a_mistaken_option_is_one_line_and_says_where_help_is(capsys, words, said):
@@ -41,3 +44,9 @@ def test_a_mistaken_option_is_one_line_and_says_where_help_is(capsys, words, sai
 
 def test_an_error_is_one_line_without_the_parsers_words():
     assert one_line(ValueError('Parser key "epochs":\n  not a number.')) == 'option "epochs": not a number'
+
+
+def test_a_long_value_is_cut_short():
+    said = one_line(ValueError('Parser key "epochs": not a number: ' + "9" * 100_000))
+    assert said.startswith('option "epochs": not a number: 999')
+    assert len(said) < 600

@@ -38,6 +38,7 @@ from dermseg.data.command_line import (
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError, DermsegError
 from dermseg.export.command import export
+from dermseg.no_memory import is_out_of_memory
 from dermseg.words import one_line, underscored
 
 
@@ -193,15 +194,13 @@ def train(arguments: list[str]) -> int:
 
 def _run(function: Callable[..., int], name: str, words: list[str]) -> int:
     """Call a typed function with command-line words; parameters without a default have no flag."""
-    from jsonargparse import ActionYesNo, ArgumentParser
+    from jsonargparse import ActionYesNo
 
-    from dermseg.help_format import PlainHelp
+    from dermseg.parser import Parser
 
     documentation = inspect.getdoc(function) or ""
     summary = documentation.split("\n\n")[0]
-    parser = ArgumentParser(
-        prog=f"dermseg {name}", description=summary, formatter_class=PlainHelp, exit_on_error=False
-    )
+    parser = Parser(name, summary)
     # jsonargparse reads a list as one bracketed word, a flag with a value, and a path as text: in a shell, a
     # list is any number of words, a flag stands alone, and a name may be any bytes.
     by_hand: set[str | int] = set()
@@ -313,12 +312,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is still to be written, Python would write on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (DermsegError, OSError) as error:
-        print(f"dermseg {_name(words)}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print(f"dermseg {_name(words)}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if is_out_of_memory(error):
+            said = f"needs more memory than there is; {_less_memory(_name(words))}"
+        elif isinstance(error, (DermsegError, OSError)):
+            said = str(error)
+        else:
+            raise
+        print(f"dermseg {_name(words)}: {said}", file=sys.stderr)
+        return 2
+
+
+def _less_memory(name: str) -> str:
+    """Say how a command gets by with less memory."""
+    if name == "train":
+        return "choose a smaller --batch_size or a smaller --size"
+    return "make the images smaller, end other programs, or take a machine with more"
 
 
 def _with_run(words: Sequence[str]) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 _OPTION = re.compile(r"^--[^=]+")
 _UNION = re.compile(r"Does not validate against any .* Subtypes: (.*?) Errors: .* Given value: (.*)$")
 _CLASS = re.compile(r"<class '([\w.]+)'>")
+_LONGEST = 500
+"""Letters of a message; a value that it quotes may be a whole file."""
 _CHOICE = re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: ")
 
 
@@ -20,9 +22,10 @@ def _name(option: re.Match[str]) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Say in one line, without the parser's own vocabulary, what is wrong with an option."""
+    """Say in one short line, without the parser's own vocabulary, what is wrong with an option."""
     said = " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
-    return _CHOICE.sub(r"expected one of \1, got ", _UNION.sub(_expected, said))
+    said = _CHOICE.sub(r"expected one of \1, got ", _UNION.sub(_expected, said))
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]} ..."
 
 
 def _expected(found: re.Match[str]) -> str:

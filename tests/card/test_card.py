@@ -213,6 +213,29 @@ def test_a_damaged_card_is_named(installed, tmp_path):
         card(["small"], tmp_path)
 
 
+@pytest.mark.parametrize("printed", [True, False])
+@pytest.mark.parametrize("change", ["empty", "no effects", "scores", "arguments"])
+def test_a_card_that_lacks_facts_is_named_too(installed, facts, tmp_path, change, printed):
+    changed = {
+        "empty": {},
+        "no effects": {key: value for key, value in facts.items() if key != "effects"},
+        "scores": facts | {"scores": 5},
+        "arguments": facts | {"model": facts["model"] | {"arguments": [8]}},
+    }
+    installed.write_text(json.dumps(changed[change]))
+    with pytest.raises(CheckpointError, match=r"small\.json is damaged; install dermseg again"):
+        card(["small"], None if printed else tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
+def test_a_card_whose_facts_cannot_be_drawn_is_named_too(installed, facts, tmp_path):
+    facts["scores"][0]["reliability"] = [1]
+    installed.write_text(json.dumps(facts))
+    with pytest.raises(CheckpointError, match=r"small\.json is damaged; install dermseg again"):
+        card(["small"], tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
 def test_sections_have_distinct_titles(facts):
     titles = [section.title for section in sections(facts)]
     assert len(set(titles)) == len(titles)

@@ -42,6 +42,10 @@ class TestReadImage:
     def test_rgb_png_is_exact(self, tmp_path):
         np.testing.assert_array_equal(read_image(saved(Image.fromarray(RGB), tmp_path / "a.png")), RGB)
 
+    def test_the_array_is_read_only_as_is_said(self, tmp_path):
+        read = read_image(saved(Image.fromarray(RGB), tmp_path / "a.png"))
+        assert not read.flags.writeable
+
     @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK", "YCbCr"])
     def test_every_mode_becomes_8_bit_rgb_of_the_same_look(self, tmp_path, mode):
         white_over_black = np.zeros((6, 4, 3), np.uint8)
@@ -84,6 +88,21 @@ class TestReadImage:
     def test_floats_beyond_one_are_refused(self, tmp_path):
         path = saved(Image.fromarray(np.array([[0.0, 7.5]], np.float32)), tmp_path / "a.tif")
         with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 7\.5"):
+            read_image(path)
+
+    @pytest.mark.parametrize(("suffix", "kind"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32)])
+    def test_8_bit_values_in_a_wider_type_are_refused_and_not_black(self, tmp_path, suffix, kind):
+        path = saved(Image.fromarray(np.array([[12, 231]], kind)), tmp_path / f"a.{suffix}")
+        with pytest.raises(DataError, match=rf"a\.{suffix} holds no value above 231.*8-bit"):
+            read_image(path)
+        saved(Image.fromarray(np.array([[0, 0]], kind)), path)
+        assert read_image(path).max() == 0
+
+    def test_32_bit_values_are_read_as_16_bits_and_refused_beyond(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0, 65535]], np.int32)), tmp_path / "a.tif")
+        assert read_image(path)[0, :, 0].tolist() == [0, 255]
+        saved(Image.fromarray(np.array([[0, 70000]], np.int32)), path)
+        with pytest.raises(DataError, match=r"a\.tif holds values from 0 to 70000, expected 0 to 65535"):
             read_image(path)
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])

@@ -11,8 +11,8 @@ from PIL import Image
 import dermseg
 from dermseg.data.images import read_image
 from dermseg.data.splits import Split, save_split
-from dermseg.errors import CheckpointError, ConfigError, DataError
-from dermseg.evaluation import report
+from dermseg.errors import CheckpointError, ConfigError, DataError, DermsegError
+from dermseg.evaluation import report, sources
 from dermseg.evaluation.calibration import Calibration, draw_reliability, read_calibration
 from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.metrics import COUNTS, METRICS, pool, score
@@ -369,10 +369,28 @@ def test_an_unwritable_folder_is_found_before_scoring(tmp_path, data, prediction
         evaluate(data, predictions=predictions[0], out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("sources", [{}, {"weights": "w", "predictions": "p"}])
-def test_exactly_one_source_of_masks(tmp_path, data, sources):
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"data": "nosuch"}, "nosuch is not a folder"),
+        ({"split": "nosuch"}, "nosuch"),
+        ({"out": "file"}, "output folder file cannot be written"),
+        ({"device": "gpu"}, "'gpu' is not available"),
+    ],
+)
+def test_a_mistake_is_found_before_the_weights_are_loaded(tmp_path, data, monkeypatch, mistake, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sources, "load_model", lambda _: pytest.fail("the weights were loaded"))
+    with pytest.raises(DermsegError, match=message):
+        evaluate(**({"data": data, "weights": "w.safetensors", "out": "out"} | mistake))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", [{}, {"weights": "w", "predictions": "p"}])
+def test_exactly_one_source_of_masks(tmp_path, data, given):
     with pytest.raises(ConfigError, match="either weights"):
-        evaluate(data, out=tmp_path / "out", **sources)
+        evaluate(data, out=tmp_path / "out", **given)
 
 
 def test_part_is_a_side_of_the_split(tmp_path, data):

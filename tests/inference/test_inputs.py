@@ -133,6 +133,13 @@ def test_names_that_still_meet_are_numbered():
     assert names == ["a-x-jpg", "b-x-jpg", "a-x-jpg-2", "a-x-jpg-2-2"]
 
 
+def test_names_that_are_no_text_become_text_and_stay_apart():
+    paths = [Path(os.fsdecode(name)) for name in (b"caf\xe9.jpg", b"caf\xe8.jpg", b"\xe9" * 150 + b".jpg")]
+    names = result_names(paths)
+    assert names[:2] == ["caf\N{REPLACEMENT CHARACTER}", "caf\N{REPLACEMENT CHARACTER}-2"]
+    assert len(names[2].encode()) < 255 - len("_probability.png")
+
+
 def test_long_names_fit_a_file_system():
     # 120 letters of two bytes each are a legal name that leaves no room for an ending.
     names = result_names([Path(f"{'ع' * 120}.jpg"), Path(f"{'ع' * 119}ل.jpg")])

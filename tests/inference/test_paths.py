@@ -1,7 +1,10 @@
 import os
 from pathlib import Path
 
-from dermseg.inference.paths import printable, require_writable
+import pytest
+
+from dermseg.errors import DataError
+from dermseg.inference.paths import check_writable, printable, require_writable
 
 
 def test_bytes_that_are_no_text_can_be_printed():
@@ -12,3 +15,16 @@ def test_bytes_that_are_no_text_can_be_printed():
 def test_a_writable_folder_is_made_and_left_empty(tmp_path):
     require_writable(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_is_checked_without_being_made(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("check", [check_writable, require_writable])
+@pytest.mark.parametrize("deep", [".", "deep/er"])
+def test_a_file_is_no_folder_to_write_to(tmp_path, check, deep):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"output folder .* cannot be written .*--out"):
+        check(tmp_path / "file" / deep)

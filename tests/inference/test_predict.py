@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermseg.errors import CheckpointError, DataError
+from dermseg.errors import CheckpointError, DataError, DermsegError
 from dermseg.inference import predict as module
 from dermseg.inference.predict import COLUMNS, predict
 
@@ -185,6 +185,22 @@ def test_interruption_leaves_a_table_of_what_is_finished(tmp_path, weights, monk
         assert [row["mask"] for row in csv.DictReader(file)] == ["a_mask.png"]
 
 
+def test_the_table_grows_with_the_run(tmp_path, weights, monkeypatch):
+    for name in "abc":
+        write_lesion(tmp_path / "in" / f"{name}.png")
+    table, real, listed = tmp_path / "out" / "predictions.csv", module.read_image, []
+
+    def look(path):
+        if path.name != "a.png":
+            listed.append([row["mask"] for row in csv.DictReader(table.read_text().splitlines())])
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", look)
+    monkeypatch.setattr(module, "_TABLE_SECONDS", 0.0)
+    predict([tmp_path / "in"], weights, out=tmp_path / "out")
+    assert listed == [["a_mask.png"], ["a_mask.png", "b_mask.png"]]
+
+
 def test_an_unforeseen_failure_is_named_too(tmp_path, weights, monkeypatch):
     source = write_lesion(tmp_path / "x.png")
     monkeypatch.setattr(module, "write_outputs", lambda *_: 1 / 0)
@@ -254,8 +270,10 @@ def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path, weights):
     (tmp_path / "in" / f"{name}.jpg").write_bytes(b"")
     report = predict([tmp_path / "in"], weights, out=tmp_path / "out")
     assert len(report.images) == len(report.problems) == 1
-    assert report.images[0].files.mask.exists()
-    assert "caf\N{REPLACEMENT CHARACTER}" in rows(report)[0]["source"]
+    [row] = rows(report)
+    assert "caf\N{REPLACEMENT CHARACTER}" in row["source"]
+    for kind in ("mask", "probability", "overlay"):
+        assert (tmp_path / "out" / row[kind]).is_file()
 
 
 def test_threshold_is_passed_on(tmp_path, weights):
@@ -273,6 +291,23 @@ def test_unwritable_output_is_named(tmp_path, weights, kind):
     out = tmp_path / "out" if kind == "file" else tmp_path / "out" / "deep"
     with pytest.raises(DataError, match=r"output folder .* cannot be written"):
         predict([source], weights, out=out)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"threshold": 2.0}, "threshold must be a number between 0 and 1"),
+        ({"device": "gpu"}, "'gpu' is not available"),
+        ({"out": "x.png"}, "cannot be written"),
+    ],
+)
+def test_a_mistake_is_found_before_the_weights_are_loaded(tmp_path, monkeypatch, mistake, message):
+    write_lesion(tmp_path / "x.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "load_model", lambda _: pytest.fail("the weights were loaded"))
+    with pytest.raises(DermsegError, match=message):
+        predict("x.png", "model.safetensors", **({"out": "out"} | mistake))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes anywhere")

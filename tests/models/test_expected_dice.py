@@ -25,6 +25,16 @@ def test_the_estimate_stays_a_dice():
     assert ExpectedDice(-2.0, 0.9)(sure, sure > 0) == 0.0
 
 
-def test_coefficients_are_finite():
-    with pytest.raises(ValueError, match="finite"):
-        ExpectedDice(float("nan"), 1.0)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, 2], "1", True, None])
+def test_each_coefficient_is_one_finite_number(value):
+    with pytest.raises(ValueError, match="intercept of the expected Dice must be one finite number"):
+        ExpectedDice(value, 1.0)
+    with pytest.raises(ValueError, match="slope of the expected Dice must be one finite number"):
+        ExpectedDice(1.0, value)
+
+
+def test_coefficients_of_numpy_are_numbers():
+    assert (
+        ExpectedDice(np.float32(0.5), np.float64(0))(np.ones((1, 1), np.float32), np.ones((1, 1), bool))
+        == 0.5
+    )

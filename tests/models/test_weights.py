@@ -194,6 +194,14 @@ def test_an_incomplete_description_is_refused(file, entry):
             lambda kept: kept | {"decoder.head.bias": torch.zeros(2)},
             r"decoder\.head\.bias is \(2,\), expected \(1,\)",
         ),
+        (
+            lambda kept: kept | {"decoder.head.bias": torch.zeros(1, dtype=torch.int32)},
+            r"decoder\.head\.bias holds torch\.int32, expected floating-point",
+        ),
+        (
+            lambda kept: {key: value.to(torch.complex64) for key, value in kept.items()},
+            r"holds torch\.complex64.* and \d+ more",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(file, tensors, message):
@@ -237,7 +245,16 @@ def test_the_expected_dice_comes_back(tmp_path):
     assert load_model(tmp_path / "model.safetensors").expected_dice == ExpectedDice(-0.1, 1.1)
 
 
-@pytest.mark.parametrize("damage", [{"slope": 1.0}, {"intercept": 0, "slope": float("inf")}, [1, 2], "good"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"slope": 1.0},
+        {"intercept": 0, "slope": float("inf")},
+        {"intercept": [1, 2], "slope": [1, 2]},
+        [1, 2],
+        "good",
+    ],
+)
 def test_a_damaged_expectation_is_refused_by_name(file, damage):
     rewrite(file, change={"expected_dice": damage})
     with pytest.raises(CheckpointError, match=r"model\.safetensors.*cannot rebuild"):

@@ -24,13 +24,14 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
 
     Palettes and CMYK are converted, transparency is dropped (the colours below it are kept), grey is
     repeated over the channels, 16-bit values are scaled by 1/257, floating-point values in [0, 1] by 255.
-    Of a file with several frames the first is read.
+    Grey of more than 8 bits that holds no value above 255 is refused: scaled, it would be black. Of a file
+    with several frames the first is read.
 
     Args:
         path: A file of any format in `IMAGE_SUFFIXES`.
 
     Returns:
-        Array (height, width, 3), uint8.
+        Array (height, width, 3), uint8. It is read-only, which saves a copy; `.copy()` can be changed.
 
     Raises:
         DataError: The file is missing, unreadable, truncated, too large or of an unknown colour space.
@@ -171,6 +172,13 @@ def _eight_bits(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
         raise DataError(
             f"{path} holds values from {values.min():g} to {values.max():g}, expected 0 to {full:g}; "
             "export it as an 8-bit or 16-bit image."
+        )
+    # Most likely 8-bit values in a wider type. Taking them for such would make the scale of an image depend
+    # on what it shows.
+    if values.dtype.kind != "f" and 0 < values.max() <= 255:
+        raise DataError(
+            f"{path} holds no value above {values.max()} in more than 8 bits, of which 16 make it black; "
+            "export it as an 8-bit image."
         )
     return np.round(values.astype(np.float32) * (255.0 / full)).astype(np.uint8)
 

@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from dermseg.evaluation.report import print_report, refuse_other_report, write_r
 from dermseg.evaluation.results import Evaluation, ScoredImage, lesions_of, mean_intervals
 from dermseg.evaluation.scoring import score_pair
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
-from dermseg.inference.paths import require_writable
+from dermseg.inference.paths import check_writable, require_writable
 
 
 def evaluate(
@@ -73,9 +74,12 @@ def evaluate(
     """
     if part not in SIDES:
         raise ConfigError(f"part={part!r} is no side of a split; choose {', '.join(SIDES)}.")
-    source = _source(weights, predictions, device, tta)
-    collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
+    load = _source(weights, predictions, device, tta)
+    # Mistakes that show at once come before the weights, which take a while to load.
+    check_writable(Path(out))
     chosen = None if split is None else load_split(split)
+    collection = read_collection(Path(data), layout, None if masks is None else Path(masks))
+    source = load()
     pairs, problems = _select(collection, chosen, part, Path(data))
     part = part if chosen else "test"
     progress = Console(stderr=True, quiet=quiet)
@@ -122,13 +126,14 @@ def _origin(
 
 def _source(
     weights: str | Path | None, predictions: str | Path | None, device: str, tta: bool | None
-) -> MaskSource:
+) -> Callable[[], MaskSource]:
+    """Choose what gives the masks; what is returned loads it."""
     if weights is not None and predictions is None:
-        return NetworkSource(Path(weights), device, tta=tta)
+        return partial(NetworkSource, Path(weights), device, tta=tta)
     if predictions is not None and weights is None:
         if tta:
             raise ConfigError("tta mirrors what a network sees; of masks, leave it out.")
-        return FolderSource(Path(predictions))
+        return partial(FolderSource, Path(predictions))
     raise ConfigError("Give either weights (a network to evaluate) or predictions (a folder of masks).")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dermseg.data.images import IMAGE_SUFFIXES, read_image, read_mask
 from dermseg.data.pairs import Pair, identifier_of, listing
 from dermseg.data.readers import MASK_ENDINGS
+from dermseg.devices import resolve_device
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import read_learned
 from dermseg.files import sha256_of
@@ -50,8 +51,9 @@ class NetworkSource:
     """
 
     def __init__(self, weights: Path, device: str, *, tta: bool | None = None) -> None:
+        on = resolve_device(device)  # before the weights, which take a while to load
         file = weight_file(weights)
-        self.predictor = Predictor(load_model(file), device, tta=tta)
+        self.predictor = Predictor(load_model(file), on, tta=tta)
         model = self.predictor.model
         self.learned_from = read_learned(file)
         self.provenance: dict[str, Any] = {

@@ -78,7 +78,8 @@ def result_names(images: Sequence[Path]) -> list[str]:
 
     An image's results carry its stem. Images that share a stem (also if only upper and lower case differ, as
     some file systems do not tell them apart) carry the folders they do not share and their ending as well:
-    a/x.jpg and b/x.jpg become a-x-jpg and b-x-jpg. What is still equal is numbered.
+    a/x.jpg and b/x.jpg become a-x-jpg and b-x-jpg. What is still equal is numbered. What of a stem is
+    no text is replaced, so that a table can name the results.
 
     Args:
         images: Paths of the images, all different.
@@ -93,7 +94,7 @@ def result_names(images: Sequence[Path]) -> list[str]:
     taken: set[str] = set()
     for path in images:
         group = groups[_same(path.stem)]
-        name = _shorten(path.stem if len(group) == 1 else _long_name(path, group))
+        name = _shorten(printable(path.stem if len(group) == 1 else _long_name(path, group)))
         number = 2
         unique = name
         while _same(unique) in taken:

@@ -1,6 +1,8 @@
 """Paths as users give them: any name to print, any folder to write to."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -21,10 +23,30 @@ def require_writable(folder: Path) -> None:
     Raises:
         DataError: The folder cannot be made, or no file can be written in it.
     """
-    try:
+    with _named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
+        _try(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Find out as `require_writable` does, but make nothing: other mistakes may yet stop the work.
+
+    Raises:
+        DataError: The folder cannot be made, or no file can be written in it.
+    """
+    with _named(folder):
+        _try(next(path for path in (folder, *folder.absolute().parents) if path.exists()))
+
+
+def _try(folder: Path) -> None:
+    with TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(
             f"The output folder {printable(folder)} cannot be written ({error.strerror or error}); "

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import track
 
 from dermseg.data.images import read_image
 from dermseg.data.pairs import Problem, listing, reason_of
+from dermseg.devices import resolve_device
 from dermseg.errors import DataError, DermsegError
 from dermseg.files import write_text
 from dermseg.inference.inputs import find_images, result_names
@@ -26,9 +28,11 @@ from dermseg.inference.outputs import (
     output_files,
     write_outputs,
 )
-from dermseg.inference.paths import printable, require_writable
+from dermseg.inference.paths import check_writable, printable, require_writable
 from dermseg.inference.predictor import Predictor
+from dermseg.models.base import check_threshold
 from dermseg.models.weights import load_model
+from dermseg.no_memory import is_out_of_memory
 
 COLUMNS = (
     "source",
@@ -50,6 +54,9 @@ COLUMNS = (
     "overlay",
 )
 """Columns of predictions.csv: lengths in pixels of the image's own size, files relative to the table."""
+
+_TABLE_SECONDS = 5.0
+"""Between two writings of the table; of ten thousand images one takes a twentieth of a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +98,7 @@ def predict(
 
     An input that cannot be used is named with its reason and does not stop the others. Results of an earlier
     run for the same images are replaced, one whole file at a time; the table holds the images of this run,
-    also when the run is interrupted.
+    also when the run is interrupted, and all but those of its last seconds when it is killed.
 
     Args:
         paths: Image files, folders (searched with their sub-folders) or glob patterns, one or several; see
@@ -109,19 +116,25 @@ def predict(
         CheckpointError: The weights cannot be loaded.
         ConfigError: The device is not there, or the threshold is not a probability.
     """
+    # Mistakes that show at once come before the weights, which take a while to load.
+    if threshold is not None:
+        check_threshold(threshold)
+    on = resolve_device(device)
     folder = Path(out)
+    table = folder / "predictions.csv"
+    check_writable(folder)
+    _require_own(table)
     inputs = find_images([paths] if isinstance(paths, (str, Path)) else paths)
     problems = inputs.problems
-    predictor = Predictor(load_model(weights), device, threshold, tta=tta)
+    predictor = Predictor(load_model(weights), on, threshold, tta=tta)
     require_writable(folder)
     done: list[PredictedImage] = []
-    table = folder / "predictions.csv"
-    _require_own(table)
     console = Console(stderr=True, quiet=quiet, soft_wrap=True)
     _print_passed_over(inputs.mask_folders, console)
     named = list(zip(inputs.images, result_names(inputs.images), strict=True))
     # Around the table too, which a full disk does not take either.
     with _full_disk_named(folder, done, len(named)):
+        written = monotonic()
         try:
             for source, name in track(named, "Predicting", console=console):
                 found = _predicted_or_not(predictor, source, output_files(folder, name))
@@ -129,6 +142,10 @@ def predict(
                     problems.append(found)
                 else:
                     done.append(found)
+                if monotonic() - written >= _TABLE_SECONDS:
+                    # A run that is killed leaves no time for the last one.
+                    write_text(table, _csv(done, folder))
+                    written = monotonic()
         finally:
             # Also after Ctrl-C: the table then lists what is finished.
             write_text(table, _csv(done, folder))
@@ -205,7 +222,7 @@ def _is_full(error: Exception) -> bool:
 def _reason(error: Exception, source: Path) -> str:
     if isinstance(error, DataError):
         return reason_of(error, source)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "needs more memory than there is; make the image smaller"
     if isinstance(error, (DermsegError, OSError)):
         return f"failed: {error}"

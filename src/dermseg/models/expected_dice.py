@@ -1,6 +1,8 @@
 """How good an outline is expected to be, from its probability map alone."""
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,10 @@ class ExpectedDice:
     slope: float
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.intercept, self.slope]).all():
-            raise ValueError(f"expected Dice needs two finite numbers, got {self.intercept}, {self.slope}")
+        for name, value in (("intercept", self.intercept), ("slope", self.slope)):
+            # A file may hold anything; of lists, each image would be the first to notice.
+            if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+                raise ValueError(f"the {name} of the expected Dice must be one finite number, got {value!r}")
 
     def __call__(self, probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
         """Estimate the Dice, 0 to 1, of a mask (height, width) cut from a probability map of that shape."""

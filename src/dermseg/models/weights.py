@@ -125,7 +125,7 @@ def load_model(path: Path | str) -> SegmentationModel:
         raise CheckpointError(
             f"{path}: this dermseg ({dermseg.__version__}) cannot rebuild it: {error}"
         ) from error
-    _check_shapes(wanted, tensors, path)
+    _check_tensors(wanted, tensors, path)
     model = _create(name, arguments, members)
     model.load_state_dict(tensors)
     for network in {model, *members_of(model)}:
@@ -168,13 +168,19 @@ def _halved(tensor: Tensor) -> Tensor:
     return half if torch.isfinite(half).all() else tensor
 
 
-def _check_shapes(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
+def _check_tensors(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
     faults = [f"unknown {key}" for key in tensors if key not in wanted]
     faults += [f"missing {key}" for key in wanted if key not in tensors]
     faults += [
         f"{key} is {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
         for key, value in wanted.items()
         if key in tensors and tensors[key].shape != value.shape
+    ]
+    faults += [
+        # Loading would convert them, and drop imaginary parts, without a word. Counters are whole numbers.
+        f"{key} holds {tensors[key].dtype}, expected floating-point numbers"
+        for key, value in wanted.items()
+        if key in tensors and value.is_floating_point() and not tensors[key].is_floating_point()
     ]
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
