@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations, prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from dermseg.ops.depthwise import convolve_silu
@@ -71,3 +72,25 @@ def test_a_counter_of_layers_meets_the_convolution():
     with FlopCounterMode(display=False):
         convolve_silu(x, convolution)
     assert met
+
+
+def without_bias(convolution):
+    convolution.bias = None
+
+
+@pytest.mark.parametrize(
+    "modify",
+    [
+        without_bias,
+        parametrizations.weight_norm,
+        lambda convolution: prune.l1_unstructured(convolution, "weight", 0.5),
+        lambda convolution: prune.random_unstructured(convolution, "bias", 0.5),
+    ],
+    ids=["no bias", "weight norm", "pruned weight", "pruned bias"],
+)
+def test_a_modified_convolution_is_called(modify):
+    x, convolution = inputs((1, 5, 4, 8))
+    modify(convolution)
+    with torch.no_grad():
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)

@@ -77,3 +77,19 @@ def test_a_counter_of_layers_meets_the_norm():
     with FlopCounterMode(display=False):
         normalise_gate(y, gate, norm)
     assert met
+
+
+class Doubled(nn.LayerNorm):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [Doubled(10), nn.LayerNorm(10, bias=False), nn.LayerNorm(10, elementwise_affine=False)],
+    ids=["subclass", "no shift", "no scale"],
+)
+def test_another_norm_is_called(norm):
+    y, gate, _ = inputs((3, 10), torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(normalise_gate(y, gate, norm), expected(y, gate, norm))

@@ -1,7 +1,7 @@
 """Says when an operator may run as one compiled kernel without telling PyTorch: nothing is being recorded."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from dermseg.ops.backend import choose
@@ -33,3 +33,16 @@ def kernel_runs(operator: str, *tensors: Tensor) -> bool:
         return False
     chosen: str = choose(operator, first.device, first.dtype)
     return chosen == "numba"
+
+
+def unmodified(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer computes what its type says, from the parameters of that type.
+
+    A subclass may compute something else. A parametrization, a weight norm for example, makes one of a layer,
+    with other parameters, of which the weights are made anew at every call.
+
+    Args:
+        layer: A layer whose parameters a kernel would use without calling it.
+        kind: The type that the kernel stands in for.
+    """
+    return type(layer) is kind
