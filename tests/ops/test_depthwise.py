@@ -94,3 +94,30 @@ def test_a_modified_convolution_is_called(modify):
     with torch.no_grad():
         found = convolve_silu(x, convolution)
     torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+def test_a_pruned_weight_is_masked_anew_at_every_call():
+    x, convolution = inputs((1, 5, 4, 8))
+    prune.l1_unstructured(convolution, "weight", 0.5)
+    with torch.no_grad():
+        convolution.weight_orig += 1
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        lambda layer: layer.register_forward_hook(lambda *call: 0 * call[2]),
+        lambda layer: layer.register_forward_pre_hook(lambda _, given: (0 * given[0],)),
+        lambda _: nn.modules.module.register_module_forward_hook(lambda *call: 0 * call[2]),
+    ],
+    ids=["after", "before", "of all layers"],
+)
+def test_hooks_of_the_convolution_run(watch):
+    x, convolution = inputs((1, 5, 4, 8))
+    handle = watch(convolution)
+    found, called = convolve_silu(x, convolution), expected(x, convolution)
+    handle.remove()
+    torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(convolve_silu(x, convolution), called)

@@ -93,3 +93,20 @@ def test_another_norm_is_called(norm):
     y, gate, _ = inputs((3, 10), torch.float32)
     with torch.no_grad():
         torch.testing.assert_close(normalise_gate(y, gate, norm), expected(y, gate, norm))
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        lambda norm: norm.register_forward_hook(lambda *call: 0 * call[2]),
+        lambda norm: norm.register_forward_pre_hook(lambda _, given: (0 * given[0],)),
+    ],
+    ids=["after", "before"],
+)
+def test_hooks_of_the_norm_run(watch):
+    y, gate, norm = inputs((3, 10))
+    handle = watch(norm)
+    found, called = normalise_gate(y, gate, norm), expected(y, gate, norm)
+    handle.remove()
+    torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(normalise_gate(y, gate, norm), called)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from dermseg.ops.backend import choose
@@ -36,13 +37,16 @@ def kernel_runs(operator: str, *tensors: Tensor) -> bool:
 
 
 def unmodified(layer: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a layer computes what its type says, from the parameters of that type.
+    """Whether a layer computes what its type says, from the parameters of that type, and nobody looks on.
 
     A subclass may compute something else. A parametrization, a weight norm for example, makes one of a layer,
-    with other parameters, of which the weights are made anew at every call.
+    with other parameters, of which the weights are made anew at every call. Pruning does that in a hook;
+    other hooks read or change what passes the layer.
 
     Args:
         layer: A layer whose parameters a kernel would use without calling it.
         kind: The type that the kernel stands in for.
     """
+    if layer._forward_hooks or layer._forward_pre_hooks or _has_any_global_hook():  # type: ignore[no-untyped-call]
+        return False
     return type(layer) is kind
