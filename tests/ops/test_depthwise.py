@@ -121,3 +121,32 @@ def test_hooks_of_the_convolution_run(watch):
     handle.remove()
     torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
     assert not torch.allclose(convolve_silu(x, convolution), called)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"padding": 2, "dilation": 2},
+        {"padding": 1, "stride": 2},
+        {"padding": 0},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"kernel_size": 5, "padding": 2},
+        {"padding": 1, "groups": 1},
+        {"padding": 1, "out_channels": 16},
+    ],
+    ids=str,
+)
+def test_another_convolution_is_called(other):
+    x, _ = inputs((1, 5, 6, 8))
+    usual = {"in_channels": 8, "out_channels": 8, "kernel_size": 3, "groups": 8}
+    convolution = nn.Conv2d(**{**usual, **other}, dtype=x.dtype)
+    with torch.no_grad():
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_channels_that_do_not_fit_are_refused():
+    x, convolution = inputs((1, 5, 4, 8))
+    with pytest.raises(RuntimeError, match="channels"):
+        convolve_silu(x[..., :4], convolution)

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from dermseg.errors import ConfigError
 from dermseg.ops.gate import normalise_gate
 
 SHAPES = [(1, 1), (3, 7), (2, 5, 64), (2, 9, 11, 100), (1, 16, 16, 192), (0, 8)]
@@ -86,8 +87,13 @@ class Doubled(nn.LayerNorm):
 
 @pytest.mark.parametrize(
     "norm",
-    [Doubled(10), nn.LayerNorm(10, bias=False), nn.LayerNorm(10, elementwise_affine=False)],
-    ids=["subclass", "no shift", "no scale"],
+    [
+        Doubled(10),
+        nn.LayerNorm(10, bias=False),
+        nn.LayerNorm(10, elementwise_affine=False),
+        nn.LayerNorm((3, 10)),
+    ],
+    ids=["subclass", "no shift", "no scale", "of all vectors together"],
 )
 def test_another_norm_is_called(norm):
     y, gate, _ = inputs((3, 10), torch.float32)
@@ -110,3 +116,15 @@ def test_hooks_of_the_norm_run(watch):
     handle.remove()
     torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
     assert not torch.allclose(normalise_gate(y, gate, norm), called)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_shapes_that_do_not_fit_are_refused(recorded):
+    y, gate, norm = inputs((3, 10))
+    with torch.set_grad_enabled(recorded):
+        with pytest.raises(
+            ConfigError, match=r"normalise_gate: gate must have shape \(3, 10\), got \(1, 10\)"
+        ):
+            normalise_gate(y.requires_grad_(), gate[:1], norm)
+        with pytest.raises(RuntimeError, match="normalized_shape"):
+            normalise_gate(y[:, :7], gate[:, :7], norm)

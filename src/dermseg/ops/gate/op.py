@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermseg.ops import checks
 from dermseg.ops.eager import kernel_runs, unmodified
 
 
@@ -17,10 +18,15 @@ def normalise_gate(y: Tensor, gate: Tensor, norm: nn.LayerNorm) -> Tensor:
 
     Returns:
         Vectors of the same shape.
+
+    Raises:
+        ConfigError: If the shapes of `y` and `gate` differ.
     """
+    checks.shapes("normalise_gate", {"gate": (gate, tuple(y.shape))})
     if unmodified(norm, nn.LayerNorm) and norm.weight is not None and norm.bias is not None:
         weight, bias = norm.weight, norm.bias
-        if kernel_runs("normalise_gate", y, gate, weight, bias):
+        # Any other shape is the norm's own business, to normalise or to refuse.
+        if weight.shape == y.shape[-1:] and kernel_runs("normalise_gate", y, gate, weight, bias):
             from dermseg.ops.gate import cpu
 
             return cpu.normalise_gate(y, gate, weight, bias, norm.eps)
