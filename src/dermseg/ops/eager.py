@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from dermseg.ops.backend import choose
+from dermseg.ops.backend import choose, transformed
 
 _TYPES = (torch.float32, torch.float64)
 
@@ -14,8 +14,8 @@ def kernel_runs(operator: str, *tensors: Tensor) -> bool:
     """Whether the kernels of the CPU compute this call, and neither gradients nor a graph are wanted of it.
 
     A kernel for inference alone may join what training keeps apart. Whoever records, counts or translates
-    operators (autograd, `torch.compile`, `torch.export`, `torch.jit.trace`, autocast, a dispatch mode) wants
-    the operators that it knows.
+    operators (autograd, `torch.func`, `torch.compile`, `torch.export`, `torch.jit.trace`, autocast, a
+    dispatch mode) wants the operators that it knows.
 
     Args:
         operator: Name of the operator, for messages.
@@ -23,7 +23,7 @@ def kernel_runs(operator: str, *tensors: Tensor) -> bool:
     """
     if torch.compiler.is_compiling() or torch._C._is_tracing():
         return False
-    if _get_current_dispatch_mode() is not None:
+    if transformed() or _get_current_dispatch_mode() is not None:
         return False
     first = tensors[0]
     if torch.is_autocast_enabled("cpu") or first.dtype not in _TYPES:
