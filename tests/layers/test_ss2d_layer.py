@@ -56,3 +56,16 @@ def test_ss2d_starts_as_mamba_does():
     assert step.log().mean().item() == pytest.approx(torch.tensor([1e-3, 1e-1]).log().mean().item(), abs=0.3)
     torch.testing.assert_close(layer.A_log.exp()[2, 7], torch.arange(1.0, 6))
     assert (layer.D == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*forward-mode:dermseg.errors.DermsegWarning")
+def test_transforms_of_functions_see_the_whole_layer():
+    torch.manual_seed(0)
+    layer = SS2D(8, state=3).double()
+    maps = torch.randn(3, 1, 2, 3, 8, dtype=torch.float64)
+    for recorded in (True, False):
+        with torch.set_grad_enabled(recorded):
+            torch.testing.assert_close(torch.vmap(layer)(maps), torch.stack([*map(layer, maps)]))
+    found = torch.func.grad(lambda x: layer(x).square().sum())(maps[0])
+    x = maps[0].requires_grad_()
+    torch.testing.assert_close(found, torch.autograd.grad(layer(x).square().sum(), x)[0])

@@ -124,6 +124,30 @@ def test_survives_constant_and_huge_inputs(block, scale):
 
 
 @torch.no_grad()
+def test_the_slstm_block_is_its_equations():
+    layer = shaken(SLSTMBlock(6, 2)).double()  # two heads of 3, inner width 8
+    x = torch.randn(1, 5, 6, dtype=torch.float64)
+    normed = layer.norm(x)
+    recent = nn.functional.silu(layer.convolution(normed))
+    seen = {"z": normed, "i": recent, "f": recent, "o": normed}
+    gates = {name: getattr(layer, f"W_{name}")(given).view(5, 2, 3) for name, given in seen.items()}
+    c, n, h, hidden = *torch.zeros(3, 2, 3).double(), []
+    for t in range(5):
+        past = dict(zip("zifo", torch.einsum("ghij,hj->ghi", layer.R, h), strict=True))
+        z, i, f, o = (gates[name][t] + past[name] for name in "zifo")
+        c = f.exp() * c + i.exp() * z.tanh()  # Eq 6
+        n = f.exp() * n + i.exp()  # Eq 7
+        h = o.sigmoid() * c / n  # Eq 8
+        hidden.append(h)
+    h = nn.functional.layer_norm(torch.stack(hidden), (3,)).flatten(1)
+    h = h * layer.head_norm.weight + layer.head_norm.bias
+    right = layer.up_right(h)
+    gelu = right * (1 + torch.erf(right / 2**0.5)) / 2
+    expected = layer.down(layer.up_left(h) * gelu) + x  # Eqs 9, 10
+    torch.testing.assert_close(layer(x), expected)
+
+
+@torch.no_grad()
 def test_the_mlstm_block_is_its_equations():
     layer = shaken(MLSTMBlock(8, 2)).double()  # inner width 16, so d = 8
     x = torch.randn(1, 5, 8, dtype=torch.float64)

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from dermseg.errors import ConfigError, DermsegWarning
 from dermseg.ops import backend
@@ -95,6 +96,27 @@ def test_a_back_end_that_cannot_run_falls_back_with_one_warning(monkeypatch, rec
 def test_without_numba_the_reference_runs(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.warns(DermsegWarning, match="numba is not installed"):
+        assert backend.choose("scan", CPU, torch.float32) == "reference"
+
+
+def test_the_reference_runs_where_derivatives_are_wanted_that_no_kernel_has():
+    def chosen(x):
+        assert backend.choose("scan", CPU, torch.float32) == "reference"
+        return x
+
+    one = torch.ones(1)
+    with pytest.warns(DermsegWarning, match="forward-mode"), forward_ad.dual_level():
+        chosen(one)
+    # From here on a warning would be an error: one is enough.
+    torch.func.jvp(chosen, (one,), (one,))
+    torch.vmap(chosen)(one)
+    torch.func.vjp(chosen, one)
+    assert backend.choose("scan", CPU, torch.float32) == "numba"
+
+
+def test_whoever_asks_for_the_reference_is_not_warned(monkeypatch):
+    monkeypatch.setenv("DERMSEG_BACKEND", "reference")
+    with forward_ad.dual_level():
         assert backend.choose("scan", CPU, torch.float32) == "reference"
 
 

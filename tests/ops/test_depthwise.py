@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations, prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from dermseg.ops.depthwise import convolve_silu
@@ -71,3 +72,81 @@ def test_a_counter_of_layers_meets_the_convolution():
     with FlopCounterMode(display=False):
         convolve_silu(x, convolution)
     assert met
+
+
+def without_bias(convolution):
+    convolution.bias = None
+
+
+@pytest.mark.parametrize(
+    "modify",
+    [
+        without_bias,
+        parametrizations.weight_norm,
+        lambda convolution: prune.l1_unstructured(convolution, "weight", 0.5),
+        lambda convolution: prune.random_unstructured(convolution, "bias", 0.5),
+    ],
+    ids=["no bias", "weight norm", "pruned weight", "pruned bias"],
+)
+def test_a_modified_convolution_is_called(modify):
+    x, convolution = inputs((1, 5, 4, 8))
+    modify(convolution)
+    with torch.no_grad():
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+def test_a_pruned_weight_is_masked_anew_at_every_call():
+    x, convolution = inputs((1, 5, 4, 8))
+    prune.l1_unstructured(convolution, "weight", 0.5)
+    with torch.no_grad():
+        convolution.weight_orig += 1
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        lambda layer: layer.register_forward_hook(lambda *call: 0 * call[2]),
+        lambda layer: layer.register_forward_pre_hook(lambda _, given: (0 * given[0],)),
+        lambda _: nn.modules.module.register_module_forward_hook(lambda *call: 0 * call[2]),
+    ],
+    ids=["after", "before", "of all layers"],
+)
+def test_hooks_of_the_convolution_run(watch):
+    x, convolution = inputs((1, 5, 4, 8))
+    handle = watch(convolution)
+    found, called = convolve_silu(x, convolution), expected(x, convolution)
+    handle.remove()
+    torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(convolve_silu(x, convolution), called)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"padding": 2, "dilation": 2},
+        {"padding": 1, "stride": 2},
+        {"padding": 0},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"kernel_size": 5, "padding": 2},
+        {"padding": 1, "groups": 1},
+        {"padding": 1, "out_channels": 16},
+    ],
+    ids=str,
+)
+def test_another_convolution_is_called(other):
+    x, _ = inputs((1, 5, 6, 8))
+    usual = {"in_channels": 8, "out_channels": 8, "kernel_size": 3, "groups": 8}
+    convolution = nn.Conv2d(**{**usual, **other}, dtype=x.dtype)
+    with torch.no_grad():
+        found = convolve_silu(x, convolution)
+    torch.testing.assert_close(found, expected(x, convolution), rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_channels_that_do_not_fit_are_refused():
+    x, convolution = inputs((1, 5, 4, 8))
+    with pytest.raises(RuntimeError, match="channels"):
+        convolve_silu(x[..., :4], convolution)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from dermseg.ops.eager import kernel_runs
@@ -40,6 +41,14 @@ def test_not_under_autocast_or_a_counter():
         assert not runs(torch.zeros(1))
     with FlopCounterMode(display=False):
         assert not runs(torch.zeros(1))
+
+
+def test_not_under_forward_mode_or_a_transform():
+    with forward_ad.dual_level():
+        assert not runs(torch.zeros(1))
+    seen = []
+    torch.vmap(lambda x: seen.append(runs(x)) or x)(torch.zeros(2, 1))
+    assert seen == [False]
 
 
 def test_not_with_another_back_end(monkeypatch):

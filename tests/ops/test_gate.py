@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from dermseg.errors import ConfigError
 from dermseg.ops.gate import normalise_gate
 
 SHAPES = [(1, 1), (3, 7), (2, 5, 64), (2, 9, 11, 100), (1, 16, 16, 192), (0, 8)]
@@ -77,3 +78,53 @@ def test_a_counter_of_layers_meets_the_norm():
     with FlopCounterMode(display=False):
         normalise_gate(y, gate, norm)
     assert met
+
+
+class Doubled(nn.LayerNorm):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        Doubled(10),
+        nn.LayerNorm(10, bias=False),
+        nn.LayerNorm(10, elementwise_affine=False),
+        nn.LayerNorm((3, 10)),
+    ],
+    ids=["subclass", "no shift", "no scale", "of all vectors together"],
+)
+def test_another_norm_is_called(norm):
+    y, gate, _ = inputs((3, 10), torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(normalise_gate(y, gate, norm), expected(y, gate, norm))
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        lambda norm: norm.register_forward_hook(lambda *call: 0 * call[2]),
+        lambda norm: norm.register_forward_pre_hook(lambda _, given: (0 * given[0],)),
+    ],
+    ids=["after", "before"],
+)
+def test_hooks_of_the_norm_run(watch):
+    y, gate, norm = inputs((3, 10))
+    handle = watch(norm)
+    found, called = normalise_gate(y, gate, norm), expected(y, gate, norm)
+    handle.remove()
+    torch.testing.assert_close(found, called, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(normalise_gate(y, gate, norm), called)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_shapes_that_do_not_fit_are_refused(recorded):
+    y, gate, norm = inputs((3, 10))
+    with torch.set_grad_enabled(recorded):
+        with pytest.raises(
+            ConfigError, match=r"normalise_gate: gate must have shape \(3, 10\), got \(1, 10\)"
+        ):
+            normalise_gate(y.requires_grad_(), gate[:1], norm)
+        with pytest.raises(RuntimeError, match="normalized_shape"):
+            normalise_gate(y[:, :7], gate[:, :7], norm)

@@ -5,7 +5,14 @@ import pytest
 from numba import njit
 
 from dermseg.ops.numba_lanes import WIDTH, load, store
-from dermseg.ops.numba_lanes_math import EXP2_CONSTANTS, HIGHEST, exp2, exp2_within, logistic, softplus
+from dermseg.ops.numba_lanes_math import (
+    EXP2_CONSTANTS,
+    HIGHEST,
+    exp2_clamped,
+    exp2_within,
+    logistic,
+    softplus,
+)
 from dermseg.ops.numba_math import pointer
 
 
@@ -15,7 +22,7 @@ def evaluate(which, x, out, constants):
     for i in range(0, x.size, WIDTH):
         lanes = load(x_at, i)
         if which == 0:
-            result = exp2(lanes)
+            result = exp2_clamped(lanes)
         elif which == 1:
             result = softplus(lanes)
         elif which == 2:

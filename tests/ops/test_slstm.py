@@ -210,6 +210,18 @@ def test_a_second_derivative_is_refused():
         gradient.sum().backward()
 
 
+@pytest.mark.filterwarnings("ignore:.*forward-mode:dermseg.errors.DermsegWarning")
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_forward_derivative_is_that_of_the_equations(frozen):
+    preactivations, R = (tensor.requires_grad_(not frozen) for tensor in draw(2, 4, 2, 3))
+    along = torch.linspace(-1, 1, preactivations.numel(), dtype=R.dtype).view_as(preactivations)
+    results = []
+    for name in BACKENDS:
+        with backend(name):
+            results.append(torch.func.jvp(lambda x: slstm(x, R)[0], (preactivations,), (along,)))
+    torch.testing.assert_close(*results)
+
+
 def test_compiles_as_one_graph():
     inputs = [tensor.requires_grad_() for tensor in draw(3, 4, 2, 3)]
     compiled = torch.compile(slstm, backend="aot_eager", fullgraph=True)

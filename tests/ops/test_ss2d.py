@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 
 from dermseg.errors import ConfigError
 from dermseg.ops.ss2d import cpu, projected_ss2d_scan, reference, ss2d_scan
@@ -311,6 +312,18 @@ def test_a_second_derivative_is_refused():
     gradient, *_ = torch.autograd.grad(ss2d_scan(*inputs).square().sum(), inputs, create_graph=True)
     with pytest.raises(RuntimeError, match="directional_scan_backward"):
         gradient.sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore:.*forward-mode:dermseg.errors.DermsegWarning")
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_forward_derivative_is_that_of_the_reference(frozen):
+    x, *others = (t.detach().requires_grad_(not frozen) for t in draw(1, 3, 4, 5, 2))
+    along = torch.linspace(-1, 1, x.numel(), dtype=x.dtype).view_as(x)
+    expected = torch.func.jvp(lambda x: reference.ss2d_scan(x, *others), (x,), (along,))
+    torch.testing.assert_close(torch.func.jvp(lambda x: ss2d_scan(x, *others), (x,), (along,)), expected)
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(ss2d_scan(forward_ad.make_dual(x, along), *others))
+    torch.testing.assert_close(tuple(found), expected)
 
 
 def test_the_operator_itself_computes_in_float32_under_autocast():

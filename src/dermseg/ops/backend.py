@@ -1,7 +1,8 @@
 # mypy: disable-error-code="import-untyped, import-not-found"
 """Which implementation of an operator runs: `numba` on a CPU, `triton` on a GPU, else `reference` (PyTorch).
 
-The environment variable `DERMSEG_BACKEND` overrides the choice; it is read at every call.
+The environment variable `DERMSEG_BACKEND` overrides the choice; it is read at every call. Where derivatives
+are wanted that no kernel has, the reference runs all the same.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import warnings
 from functools import cache
 
 import torch
+from torch.autograd import forward_ad
 
 from dermseg.errors import ConfigError, DermsegWarning
 
@@ -33,6 +35,16 @@ def wanted() -> str | None:
     return name
 
 
+def transformed() -> bool:
+    """Whether a transform of `torch.func` or forward-mode differentiation is under way.
+
+    Kernels have one derivative, of first order in reverse mode. PyTorch would take what they return for
+    constant in forward mode, without a word, and cannot look through the tensors of `grad` and `vmap`.
+    """
+    level: int = forward_ad._current_level
+    return level >= 0 or torch._C._are_functorch_transforms_active()
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def choose(operator: str, device: torch.device | str, dtype: torch.dtype) -> str:
     """Name the back-end that will run an operator. `torch.compile` asks once, when it traces.
@@ -49,13 +61,15 @@ def choose(operator: str, device: torch.device | str, dtype: torch.dtype) -> str
         ConfigError: If `DERMSEG_BACKEND` names no back-end.
     """
     kind = torch.device(device).type
-    return _choose(operator, kind, str(dtype).removeprefix("torch."), wanted())
+    return _choose(operator, kind, str(dtype).removeprefix("torch."), wanted(), transformed())
 
 
 @cache  # so that the choice is logged, and a missing back-end warned about, once
-def _choose(operator: str, device: str, dtype: str, wanted: str | None) -> str:
+def _choose(operator: str, device: str, dtype: str, wanted: str | None, transformed: bool) -> str:
     fast = wanted or {"cpu": "numba", "cuda": "triton"}.get(device, "reference")
-    obstacle = _OBSTACLES[fast](device, dtype) if fast in _OBSTACLES else None
+    obstacle = None
+    if fast in _OBSTACLES:
+        obstacle = _TRANSFORMED if transformed else _OBSTACLES[fast](device, dtype)
     if obstacle is not None:
         reason = f"{operator}: {obstacle}; using the slow reference implementation"
         warnings.warn(reason, DermsegWarning, stacklevel=3)
@@ -91,6 +105,7 @@ def _triton_obstacle(device: str, dtype: str) -> str | None:
 _TYPES = ("float32", "float64", "bfloat16", "float16")
 _TRITON_FLOOR = (3, 3)  # the first whose kernels may keep a history in a tuple
 _CAPABILITY = (7, 0)
+_TRANSFORMED = "no kernel runs under torch.func or forward-mode differentiation"
 _OBSTACLES = {"numba": _numba_obstacle, "triton": _triton_obstacle}
 
 

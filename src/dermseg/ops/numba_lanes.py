@@ -1,9 +1,9 @@
 """Vectors of `WIDTH` numbers as single values inside compiled kernels.
 
-A kernel that reads `h = exp2(load(step, j) * a) * h + b * load(drive, j)` becomes these operations on whole
-vector registers, whatever the machine has: two for a vector with AVX2, one with AVX-512, four on ARM. Left to
-find vectors in loops over numbers, the compiler kept state and constants in memory, and the scan took twice
-the time.
+A kernel that reads `h = exp2_clamped(load(step, j) * a) * h + b * load(drive, j)` becomes these operations on
+whole vector registers, whatever the machine has: two for a vector with AVX2, one with AVX-512, four on ARM.
+Left to find vectors in loops over numbers, the compiler kept state and constants in memory, and the scan took
+twice the time.
 
 A number beside lanes in `+`, `-`, `*` and `/` stands for lanes that are all equal.
 """

@@ -11,7 +11,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import overload
 
-from dermseg.ops import numba_math
 from dermseg.ops.numba_lanes import (
     WIDTH,
     Function,
@@ -25,15 +24,12 @@ from dermseg.ops.numba_lanes import (
     magnitude,
     smaller,
 )
-from dermseg.ops.numba_math import exact
+from dermseg.ops.numba_math import EXP2_COEFFICIENTS, ROUND, exact, exp2_polynomial
 
-_ROUND = np.float32(1.5 * 2**23)  # adding it rounds to an integer
 HIGHEST = 126
 """Exponents up to this size, of either sign, make normal numbers in float32."""
 _LOWEST, _HIGHEST = np.float32(-HIGHEST), np.float32(HIGHEST + 1)
-# 2^f on [-1/2, 1/2] as 1 + c1 f + ... + c6 f^6 of least maximal relative error (2e-9).
-_C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(c) for c in numba_math.EXP2_COEFFICIENTS)
-EXP2_CONSTANTS = np.repeat(np.array([1.5 * 2**23, 1, *numba_math.EXP2_COEFFICIENTS], np.float32), WIDTH)
+EXP2_CONSTANTS = np.repeat(np.array([ROUND, 1, *EXP2_COEFFICIENTS], np.float32), WIDTH)
 """What `exp2_within` computes with, each number as lanes."""
 _LOG2_E = np.float32(np.log2(np.e))
 # ln 2 in two parts, the first so short that its product with an exponent is exact.
@@ -44,7 +40,7 @@ _ZERO, _ONE, _TWO = (np.float32(value) for value in (0, 1, 2))
 _LOWEST_EXP, _HIGHEST_EXP = np.float32(-126 * np.log(2)), np.float32(127 * np.log(2))
 
 
-# x 2^k for x from 0.7 to 1.5 and `_ROUND + k`, whose lowest mantissa bits are k.
+# x 2^k for x from 0.7 to 1.5 and `ROUND + k`, whose lowest mantissa bits are k.
 def _scale_rule(builder: Value, x: Value, rounded: Value) -> Value:
     shift = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [23] * WIDTH)
     exponent = builder.shl(integers(builder, rounded), shift)
@@ -55,15 +51,10 @@ _scale = binary(_scale_rule)
 
 
 @exact
-def _exp2_polynomial(f: Value) -> Value:
-    return _ONE + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * (_C5 + f * _C6)))))
-
-
-@exact
-def _exp2_float32(x: Value) -> Value:
+def _exp2_clamped_float32(x: Value) -> Value:
     x = smaller(fill(_HIGHEST), larger(fill(_LOWEST), x))
-    rounded = x + _ROUND
-    return _scale(_exp2_polynomial(x - (rounded - _ROUND)), rounded)
+    rounded = x + ROUND
+    return _scale(exp2_polynomial(x - (rounded - ROUND)), rounded)
 
 
 @exact
@@ -81,9 +72,9 @@ def _exp2_within_float32(x: Value, constants: Value) -> Value:
 @exact
 def _exp_float32(x: Value) -> Value:
     x = smaller(fill(_HIGHEST_EXP), larger(fill(_LOWEST_EXP), x))
-    rounded = x * _LOG2_E + _ROUND
-    k = rounded - _ROUND
-    return _scale(_exp2_polynomial(((x - k * _LN2_HIGH) - k * _LN2_LOW) * _LOG2_E), rounded)
+    rounded = x * _LOG2_E + ROUND
+    k = rounded - ROUND
+    return _scale(exp2_polynomial(((x - k * _LN2_HIGH) - k * _LN2_LOW) * _LOG2_E), rounded)
 
 
 @exact
@@ -116,13 +107,17 @@ def _logistic_float64(x: Value) -> Value:
     return (1.0 if x > 0.0 else e) / (1.0 + e)
 
 
-def exp2(x: Value) -> Value:
-    """2^x of lanes, to 2 units in the last place; in float32 at least 2^-126 and at most 2^127."""
-    raise NotImplementedError("exp2 exists inside compiled kernels only")
+def exp2_clamped(x: Value) -> Value:
+    """2^x of lanes, to 2 units in the last place; in float32 at least 2^-126 and at most 2^127.
+
+    It adds to the bits of an exponent, which must stay that of a normal number, where `numba_math.exp2`
+    multiplies and ends at 0 and infinity.
+    """
+    raise NotImplementedError("exp2_clamped exists inside compiled kernels only")
 
 
 def exp2_within(x: Value, _constants: Value) -> Value:
-    """`exp2` of lanes none of which is larger than `HIGHEST` in size, in a fourth less time.
+    """2^x of lanes none of which is larger than `HIGHEST` in size, in a fourth less time.
 
     Besides the limits, it saves the compiler's loads of single constants, which take an instruction each to
     spread over the lanes: `_constants` is a pointer to `EXP2_CONSTANTS`, which arithmetic reads directly.
@@ -150,7 +145,7 @@ def _by_type(public: Function, float32: Function, float64: Function) -> None:
 
 
 _exp2_float64 = each(exact(lambda x: np.exp2(x)))
-_by_type(exp2, _exp2_float32, _exp2_float64)
+_by_type(exp2_clamped, _exp2_clamped_float32, _exp2_float64)
 
 
 def _exp2_within(x: Value, _constants: Value) -> Function:

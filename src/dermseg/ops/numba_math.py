@@ -91,13 +91,14 @@ def _power_of_two_rule(_typing: Value, _rounded: Value) -> Value:
     return types.float32(types.float32), generate
 
 
-# 2^k from `_ROUND + k`, whose lowest mantissa bits are k; exactly 0 for k = -127 and infinity for k = 128.
+# 2^k from `ROUND + k`, whose lowest mantissa bits are k; exactly 0 for k = -127 and infinity for k = 128.
 _power_of_two: Scalar = _intrinsic(_power_of_two_rule)
 
-_ROUND = np.float32(1.5 * 2**23)  # adding it rounds to an integer
+ROUND = np.float32(1.5 * 2**23)
+"""Adding it rounds to an integer, which the lowest mantissa bits of the sum are."""
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)
-# 2^f on [-1/2, 1/2] as 1 + c1 f + ... + c6 f^6 of least maximal relative error (2e-9).
 EXP2_COEFFICIENTS = (0.6931472028, 0.2402264791, 0.0555033244, 0.0096184376, 0.0013398883, 0.0001535329)
+"""c1, ..., c6 for 2^f = 1 + c1 f + ... + c6 f^6 on [-1/2, 1/2], of least maximal relative error (2e-9)."""
 _C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(c) for c in EXP2_COEFFICIENTS)
 _ONE = np.float32(1)
 
@@ -109,7 +110,8 @@ def exact(function: F) -> F:
 
 
 @exact
-def _exp2_polynomial(f: Value) -> Value:
+def exp2_polynomial(f: Value) -> Value:
+    """2^f of a float32 number from -1/2 to 1/2, or of lanes of them, inside a kernel."""
     return _ONE + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * (_C5 + f * _C6)))))
 
 
@@ -117,8 +119,8 @@ def _exp2_polynomial(f: Value) -> Value:
 def _exp2_float32(x: Value) -> Value:
     x = _LOWEST if x < _LOWEST else x  # a NaN passes both comparisons unchanged
     x = _HIGHEST if x > _HIGHEST else x
-    rounded = x + _ROUND
-    return _exp2_polynomial(x - (rounded - _ROUND)) * _power_of_two(rounded)
+    rounded = x + ROUND
+    return exp2_polynomial(x - (rounded - ROUND)) * _power_of_two(rounded)
 
 
 def exp2(x: Value) -> Value:

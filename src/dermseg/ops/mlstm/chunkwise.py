@@ -33,16 +33,36 @@ def mlstm(
     inputs = [tensor.transpose(1, 2) for tensor in (q, k, v, i, F.logsigmoid(f))]
     chunks = list(zip(*(torch.split(tensor, CHUNK, dim=2) for tensor in inputs), strict=True))
     retrieved = []
-    for number, (q_c, k_c, v_c, i_c, log_f) in enumerate(chunks):
-        log_weight = _log_weights(i_c, log_f)
-        log_past = None if state is None else log_f.cumsum(-1) + state.m[..., None]
-        m = log_weight.amax(-1) if log_past is None else torch.maximum(log_weight.amax(-1), log_past)
-        weight = torch.exp(log_weight - m[..., None])
-        past = None if log_past is None else torch.exp(log_past - m)[..., None]
-        retrieved.append(_retrieve(q_c, k_c, v_c, weight, past, m, state))
-        if final_state or number + 1 < len(chunks):
-            state = _advance(k_c, v_c, weight[..., -1, :], past, m[..., -1], state)
-    return torch.cat(retrieved, dim=2).transpose(1, 2), state if final_state else None
+    for number, chunk in enumerate(chunks):
+        part, state = one_chunk(*chunk, state=state, final_state=final_state or number + 1 < len(chunks))
+        retrieved.append(part)
+    return torch.cat(retrieved, dim=2).transpose(1, 2), state
+
+
+def one_chunk(
+    q: Tensor, k: Tensor, v: Tensor, i: Tensor, log_f: Tensor, *, state: MLSTMState | None, final_state: bool
+) -> tuple[Tensor, MLSTMState | None]:
+    """Do all steps of one chunk at once, with memory that grows with the square of their number.
+
+    Args:
+        q: Queries (batch, heads, length, head_dim).
+        k: Keys, already scaled (batch, heads, length, head_dim).
+        v: Values (batch, heads, length, head_dim).
+        i: Input gate before activation (batch, heads, length).
+        log_f: Logarithm of the forget gate (batch, heads, length).
+        state: State before the first step; None where there is no past.
+        final_state: Whether to work out the state after the last step.
+
+    Returns:
+        Retrieved values (batch, heads, length, head_dim) and the state after the last step, if asked for.
+    """
+    log_weight = _log_weights(i, log_f)
+    log_past = None if state is None else log_f.cumsum(-1) + state.m[..., None]
+    m = log_weight.amax(-1) if log_past is None else torch.maximum(log_weight.amax(-1), log_past)
+    weight = torch.exp(log_weight - m[..., None])
+    past = None if log_past is None else torch.exp(log_past - m)[..., None]
+    retrieved = _retrieve(q, k, v, weight, past, m, state)
+    return retrieved, _advance(k, v, weight[..., -1, :], past, m[..., -1], state) if final_state else None
 
 
 def _log_weights(i: Tensor, log_f: Tensor) -> Tensor:

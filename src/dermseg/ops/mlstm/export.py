@@ -5,11 +5,10 @@ with the square of their number, which is that of the encoder's levels, of the r
 patches of one in Vision-LSTM.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dermseg.ops.mlstm.chunkwise import _log_weights, _retrieve
+from dermseg.ops.mlstm.chunkwise import one_chunk
 
 
 def mlstm(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
@@ -25,8 +24,6 @@ def mlstm(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
     Returns:
         Retrieved values (batch, T, heads, head_dim).
     """
-    q, k, v, i, log_f = (tensor.transpose(1, 2) for tensor in (q, k, v, i, F.logsigmoid(f)))
-    log_weight = _log_weights(i, log_f)
-    m = log_weight.amax(-1)
-    weight = torch.exp(log_weight - m[..., None])
-    return _retrieve(q, k, v, weight, past=None, m=m, state=None).transpose(1, 2)
+    heads_first = (tensor.transpose(1, 2) for tensor in (q, k, v, i, F.logsigmoid(f)))
+    retrieved, _ = one_chunk(*heads_first, state=None, final_state=False)
+    return retrieved.transpose(1, 2)

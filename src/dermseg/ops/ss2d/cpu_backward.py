@@ -8,7 +8,7 @@ import math
 
 from dermseg.ops.numba_blocks import BLOCK, read, write
 from dermseg.ops.numba_lanes import fill, load, store, total
-from dermseg.ops.numba_lanes_math import exp2, logistic, softplus
+from dermseg.ops.numba_lanes_math import exp2_clamped, logistic, softplus
 from dermseg.ops.numba_math import compiled, pointer, stack
 from dermseg.ops.ss2d.cpu_blocks import CHUNK, TILE, Array, read_parameters
 
@@ -115,7 +115,7 @@ def backward(
                     store(h, history, 0)
                     for t in range(steps):
                         j = t * BLOCK
-                        decay = exp2(load(step, j) * a)
+                        decay = exp2_clamped(load(step, j) * a)
                         h = decay * h + rows_at[B_rows + n * CHUNK + t] * load(drive, j)
                         store(decay, decays, j)
                         store(h, history, j + BLOCK)

@@ -2,7 +2,7 @@
 
 from dermseg.ops.numba_blocks import BLOCK, Pointer, read, write
 from dermseg.ops.numba_lanes import fill, larger, largest, load, prefetch, store
-from dermseg.ops.numba_lanes_math import HIGHEST, exp2, exp2_within, softplus
+from dermseg.ops.numba_lanes_math import HIGHEST, exp2_clamped, exp2_within, softplus
 from dermseg.ops.numba_math import compiled, inlined, pointer, stack
 from dermseg.ops.ss2d.cpu_blocks import CHUNK, TILE, Array, read_parameters
 
@@ -137,7 +137,7 @@ def forward(
                     y_t = load(out, t * BLOCK)
                     for n in range(states):
                         exponent = step_t * load(own_at, own + n * BLOCK)
-                        decay = exp2_within(exponent, constants_at) if within else exp2(exponent)
+                        decay = exp2_within(exponent, constants_at) if within else exp2_clamped(exponent)
                         h = decay * load(own_at, own_state + n * BLOCK) + B_at[B_row + n] * drive_t
                         store(h, own_at, own_state + n * BLOCK)
                         y_t = y_t + C_at[C_row + n] * h
