@@ -1,7 +1,7 @@
 """What a benchmark consists of: systems, folds and seeds over one data set, kept in benchmark.json."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ class Data:
     layout: Layout
     masks: str | None
     """Folder of the masks, where they are not inside the data folder."""
+    pixels: Mapping[str, str] = field(default_factory=dict)
+    """Checksum of images and masks in each form that a system trains on. A benchmark begun before it was kept
+    has none."""
 
 
 @dataclass(frozen=True)
@@ -178,4 +181,6 @@ def _data(values: Mapping[str, Any]) -> Data:
     data = Data(**values)
     if data.layout not in LAYOUTS:
         raise ValueError(f"there is no layout {data.layout!r}")
+    if not isinstance(data.pixels, dict):
+        raise TypeError(f"pixels is {data.pixels!r}")
     return data
