@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from dermseg.benchmark.state import State, claimed, write_state
+from dermseg.benchmark.state import State, claimed, read_state, write_state
 from dermseg.benchmark.status import print_status, survey
 from dermseg.cli import main
 from dermseg.errors import DataError
@@ -69,6 +69,35 @@ def test_a_process_that_was_killed_leaves_a_cell_that_is_left(results):
     with claimed(folder):
         assert [status.cell.name for status in survey(results).having("running")] == ["unet/fold-1-seed-0"]
         assert "running: unet/fold-1-seed-0, epoch 1 of 2, process 1 on gone" in printed(results)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"state": "odd"},
+        {"state": ["done"]},
+        {"seconds": "abc"},
+        {"seconds": float("nan")},
+        {"seconds": 1e300},
+        {"started": 5},
+        {"epochs_before": None},
+        {"pid": "1"},
+        {"host": None},
+    ],
+)
+def test_a_damaged_state_is_none(results, damage):
+    folder = put(results, "unet", 1, 1, state="running", started="2026-01-01T00:00:00+00:00")
+    path = folder / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    assert read_state(folder) is None
+    assert "0 of 4 cells are done, 4 left" in printed(results)
+
+
+def test_a_state_of_another_version_may_have_more(results):
+    folder = put(results, "unet", 1, 1, state="done", seconds=100.0)
+    path = folder / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 100, "mood": "good"}))
+    assert read_state(folder) == State("done", seconds=100)
 
 
 def test_failed_cells_are_named_with_the_reason(results):
