@@ -127,6 +127,24 @@ def test_a_folder_without_benchmark_says_how_to_begin_one(tmp_path):
         survey(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"folds": 1_000_000_000}, "more than 100,000 cells"),
+        ({"folds": 13}, "13 folds of 12 images"),
+        ({"folds": 1}, "1 folds of 12 images"),
+        ({"folds": float("inf")}, "infinity"),
+        ({"seeds": 1_000_000_000}, "more than 100,000 cells"),
+        ({"seeds": 0}, "below 1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_damaged(results, damage, message):
+    path = results / "benchmark.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(DataError, match=rf"benchmark\.json is damaged .*{message}.*; restore it"):
+        survey(results)
+
+
 def test_a_plan_of_another_version_is_refused(results):
     path = results / "benchmark.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))

@@ -304,6 +304,7 @@ def test_a_mistake_leaves_nothing_behind(run, tmp_path):
         ({"settings": {"lerning_rate": 1}}, "settings.lerning_rate"),
         ({"settings": {"seed": 1}}, "settings.seed is for --seeds to decide"),
         ({"settings": {"epochs": "many"}}, "epochs"),
+        ({"seeds": 1_000_000_000}, "more than 100,000 cells; use fewer seeds"),
         ({"recipe": "own", "models": ["vision_lstm_unet"]}, "vision_lstm_unet"),
     ):
         with pytest.raises(ConfigError, match=message):
