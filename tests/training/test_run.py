@@ -13,7 +13,7 @@ from dataclasses import replace
 import lightning.pytorch as pl
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -348,6 +348,24 @@ def test_a_run_goes_on_with_data_that_moved(tiny, unbroken, drawn, tmp_path):
     result, _ = report(tiny(epochs=4, data=str(tmp_path / "again"), resume=True))
     assert_same_run(result.folder, unbroken)
     assert {path.name for path in (result.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_run_goes_on_with_the_pixels_that_it_began_with(tiny, drawn, no_pictures, tmp_path):
+    data = shutil.copytree(drawn, tmp_path / "data")
+    report(tiny(data=str(data), time_budget=1e-9))
+    # Images that come to the folder take no part.
+    for part in ("images", "masks"):
+        [first, *_] = sorted((data / part).iterdir())
+        shutil.copy(first, first.with_name(f"more{first.suffix}"))
+    report(tiny(data=str(data), time_budget=1e-9, epochs=2, resume=True))
+    mask = data / "masks" / f"{load_split(tiny().out / 'split.json').train[0]}.png"
+    ImageOps.invert(Image.open(mask).convert("L")).save(mask)
+    (tiny().out / "summary.json").unlink()
+    with pytest.raises(DataError, match=r"data has the names .* but other pixels: .*; restore them"):
+        report(tiny(data=str(data), resume=True))
+    # As a run of an earlier version.
+    (tiny().out / "images.json").unlink()
+    assert report(tiny(data=str(data), resume=True))[0].complete
 
 
 def test_a_batch_too_small_for_a_norm_is_named(tiny):

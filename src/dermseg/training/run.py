@@ -20,6 +20,7 @@ from dermseg.training.folder import RunFolder, begin_run, open_run
 from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
 from dermseg.training.parallel import World, joined
+from dermseg.training.pixels import note_pixels
 from dermseg.training.results import write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
 from dermseg.training.start import create_network
@@ -109,6 +110,7 @@ def _train(
         return TrainResult(run.path, run.history, True)
     images = load_images(arguments, run.path / "split.json", console)
     begin_run(run, arguments, images.split)
+    note_pixels(run.path, images.checksum)
     task.begin(run.history, images.train)
     _print_beginning(arguments, task.network, images, run, console)
     history = run.history
