@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dermseg.data.splits import load_split
-from dermseg.errors import ConfigError, DataError
+from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.models.registry import create_model
 from dermseg.models.weights import HEADER, load_model
 from dermseg.training.command import parse
@@ -254,6 +254,29 @@ def test_results_that_a_kill_cut_off_are_written_on_resume(tiny):
     report(tiny(epochs=1, resume=True))
     assert (result.folder / "summary.json").exists()
     assert load_model(result.weights)
+
+
+def test_damaged_checkpoints_are_named_before_anything_is_trained(tiny, no_pictures, monkeypatch, recwarn):
+    measured = EpochRecord._row
+    monkeypatch.setattr(  # the first epoch is the best
+        EpochRecord,
+        "_row",
+        lambda record, trainer: replace(row := measured(record, trainer), val_dice=1 / row.epoch),
+    )
+    report(tiny(epochs=4, time_budget=1e-9))
+    best = tiny().out / "checkpoints" / "best.ckpt"
+    best.write_bytes(b"rubbish")
+    _, text = report(tiny(epochs=4, time_budget=1e-9, resume=True))
+    assert f"warning: {best} is damaged" in text
+    assert "last.ckpt, which is of the best epoch too, takes its place\n" in text
+    assert [str(warning.message) for warning in recwarn] == []
+    best.write_bytes(b"rubbish")
+    (tiny().out / "summary.json").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"best\.ckpt is damaged .*the best of 2; restore it, or delete"
+    ):
+        report(tiny(epochs=4, resume=True))
+    assert (tiny().out / "metrics.csv").read_text().count("\n") == 3
 
 
 def test_resuming_a_finished_run_says_so(tiny):

@@ -44,7 +44,7 @@ def write_results(
     checkpoints = folder / "checkpoints"
     # A run may have been killed between best.ckpt, of its last epoch, and last.ckpt.
     newest = newest_checkpoint(checkpoints) if arguments.keep == "last" else None
-    kept = read_checkpoint(newest[0] if newest else checkpoints / "best.ckpt")
+    kept = read_checkpoint(newest.path if newest else checkpoints / "best.ckpt")
     task.load_state_dict(kept["state_dict"])
     task.eval()
     summary = _summary(arguments, task.network, images, history)

@@ -13,6 +13,7 @@ from dermseg.errors import ConfigError
 from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.best import secure_best
 from dermseg.training.checkpoints import newest_checkpoint
 from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
@@ -108,6 +109,7 @@ def _train(
     if complete and _results_are_written(run):
         _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
+    _check_checkpoints(arguments, run, console)
     images = load_images(arguments, run.path / "split.json", console)
     begin_run(run, arguments, images.split)
     note_pixels(run.path, images.checksum)
@@ -121,7 +123,7 @@ def _train(
             record = fit(arguments, task, images, run, console, world)
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
-                write_results(run.path, arguments, task, images, finished[1])
+                write_results(run.path, arguments, task, images, finished.history)
                 _print(
                     console, f"weights of the {arguments.keep} epoch so far: {run.path / 'model.safetensors'}"
                 )
@@ -130,6 +132,15 @@ def _train(
     summary = write_results(run.path, arguments, task, images, history)
     _print_end(arguments, run.path, summary, complete, console)
     return TrainResult(run.path, history, complete)
+
+
+def _check_checkpoints(arguments: TrainArguments, run: RunFolder, console: Console) -> None:
+    """Say what of them is damaged, and end now where the weights to keep are lost."""
+    notices = [run.notice]
+    if arguments.keep == "best" and run.checkpoint is not None:
+        notices.append(secure_best(run.checkpoint, run.history))
+    for notice in filter(None, notices):
+        _print(console, f"warning: {notice}")
 
 
 def _task(arguments: TrainArguments) -> SegmentationTask:
