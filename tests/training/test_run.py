@@ -247,13 +247,20 @@ def test_resume_starts_where_nothing_was_finished(tiny, unbroken, monkeypatch):
     assert_same_run(result.folder, unbroken)
 
 
-def test_results_that_a_kill_cut_off_are_written_on_resume(tiny):
+def test_results_that_are_missing_are_written_on_resume(tiny):
     result, _ = report(tiny(epochs=1))
-    for name in ("summary.json", "model.safetensors"):
-        (result.folder / name).unlink()
-    report(tiny(epochs=1, resume=True))
-    assert (result.folder / "summary.json").exists()
-    assert load_model(result.weights)
+    weights = result.weights.read_bytes()
+    for lost in (
+        ("summary.json", "model.safetensors"),
+        ("model.safetensors", "curves.png"),
+        ("samples.png",),
+    ):
+        for name in lost:
+            (result.folder / name).unlink()
+        _, text = report(tiny(epochs=1, resume=True))
+        assert "nothing to resume" not in text
+        assert all((result.folder / name).is_file() for name in lost)
+        assert result.weights.read_bytes() == weights
 
 
 def test_damaged_checkpoints_are_named_before_anything_is_trained(tiny, no_pictures, monkeypatch, recwarn):

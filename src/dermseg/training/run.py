@@ -10,7 +10,6 @@ from rich.console import Console
 
 from dermseg.devices import resolve_device
 from dermseg.errors import ConfigError
-from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.best import secure_best
@@ -22,7 +21,7 @@ from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
 from dermseg.training.parallel import World, joined
 from dermseg.training.pixels import note_pixels
-from dermseg.training.results import write_results
+from dermseg.training.results import results_are_written, write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
 from dermseg.training.start import create_network
 
@@ -106,7 +105,7 @@ def _train(
     complete = run.history.is_complete(arguments.epochs, arguments.patience)
     if complete:
         world.send(run)
-    if complete and _results_are_written(run):
+    if complete and results_are_written(run.path, run.history):
         _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
     _check_checkpoints(arguments, run, console)
@@ -155,12 +154,6 @@ def _task(arguments: TrainArguments) -> SegmentationTask:
         steps=tuple(arguments.preprocessing),
     )
     return (FeedbackTask if arguments.mask_feedback else SegmentationTask)(network, arguments)
-
-
-def _results_are_written(run: RunFolder) -> bool:
-    """Whether summary.json, which is written last, is that of the last epoch."""
-    summary = read_json(run.path / "summary.json") or {}
-    return summary.get("epochs") == len(run.history.epochs)
 
 
 def _print_beginning(
