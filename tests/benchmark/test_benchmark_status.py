@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from dermseg.benchmark.state import State, claimed, write_state
+from dermseg.benchmark.state import State, claimed, read_state, write_state
 from dermseg.benchmark.status import print_status, survey
 from dermseg.cli import main
 from dermseg.errors import DataError
@@ -71,6 +71,35 @@ def test_a_process_that_was_killed_leaves_a_cell_that_is_left(results):
         assert "running: unet/fold-1-seed-0, epoch 1 of 2, process 1 on gone" in printed(results)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"state": "odd"},
+        {"state": ["done"]},
+        {"seconds": "abc"},
+        {"seconds": float("nan")},
+        {"seconds": 1e300},
+        {"started": 5},
+        {"epochs_before": None},
+        {"pid": "1"},
+        {"host": None},
+    ],
+)
+def test_a_damaged_state_is_none(results, damage):
+    folder = put(results, "unet", 1, 1, state="running", started="2026-01-01T00:00:00+00:00")
+    path = folder / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    assert read_state(folder) is None
+    assert "0 of 4 cells are done, 4 left" in printed(results)
+
+
+def test_a_state_of_another_version_may_have_more(results):
+    folder = put(results, "unet", 1, 1, state="done", seconds=100.0)
+    path = folder / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 100, "mood": "good"}))
+    assert read_state(folder) == State("done", seconds=100)
+
+
 def test_failed_cells_are_named_with_the_reason(results):
     put(results, "unet", 1, 0, state="failed", error="out of [bold]memory")
     assert "failed: unet/fold-1-seed-0: out of [bold]memory" in printed(results)
@@ -96,6 +125,24 @@ def test_the_command_needs_no_torch(results):
 def test_a_folder_without_benchmark_says_how_to_begin_one(tmp_path):
     with pytest.raises(DataError, match="benchmark run --models"):
         survey(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"folds": 1_000_000_000}, "more than 100,000 cells"),
+        ({"folds": 13}, "13 folds of 12 images"),
+        ({"folds": 1}, "1 folds of 12 images"),
+        ({"folds": float("inf")}, "infinity"),
+        ({"seeds": 1_000_000_000}, "more than 100,000 cells"),
+        ({"seeds": 0}, "below 1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_damaged(results, damage, message):
+    path = results / "benchmark.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(DataError, match=rf"benchmark\.json is damaged .*{message}.*; restore it"):
+        survey(results)
 
 
 def test_a_plan_of_another_version_is_refused(results):

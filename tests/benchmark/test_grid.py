@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tiny_grid import MODELS, contents, folders
 
 from dermseg.benchmark import cell as cells
@@ -225,6 +225,35 @@ def test_moved_data_are_found_again_and_others_refused(run, unbroken, drawn, tmp
         run(data=str(moved))
 
 
+def inverted(drawn, folder):
+    """Return a copy of the images in which every mask marks the skin, under the same names."""
+    data = shutil.copytree(drawn, folder / drawn.name)
+    for path in (data / "masks").iterdir():
+        ImageOps.invert(Image.open(path).convert("L")).save(path)
+    return data
+
+
+def test_changed_masks_of_the_same_names_are_refused(run, unbroken, drawn, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    path = tmp_path / "results" / "benchmark.json"
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"other pixels \(at 32 px, squash\): .*restore them"):
+        run(models=["unet+width=3"], data=str(inverted(drawn, tmp_path)))
+    assert path.read_bytes() == before
+
+
+def test_a_benchmark_without_a_checksum_of_pixels_goes_on_and_gets_one(run, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "results")
+    path = tmp_path / "results" / "benchmark.json"
+    plan = json.loads(path.read_text())
+    kept = plan["data"].pop("pixels")
+    path.write_text(json.dumps(plan))
+    found, _ = run()
+    assert len(found.having("done")) == 4
+    assert json.loads(path.read_text())["data"]["pixels"] == kept
+    assert [*kept] == ["32 px, squash"]
+
+
 @pytest.mark.slow
 def test_a_moved_benchmark_goes_on(run, grid, unbroken, tmp_path):
     run(settings={"epochs": 2}, time_budget=1e-9)
@@ -273,6 +302,7 @@ def test_a_mistake_leaves_nothing_behind(run, tmp_path):
         ({"settings": {"lerning_rate": 1}}, "settings.lerning_rate"),
         ({"settings": {"seed": 1}}, "settings.seed is for --seeds to decide"),
         ({"settings": {"epochs": "many"}}, "epochs"),
+        ({"seeds": 1_000_000_000}, "more than 100,000 cells; use fewer seeds"),
         ({"recipe": "own", "models": ["vision_lstm_unet"]}, "vision_lstm_unet"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -1,10 +1,13 @@
 """Reading stored results, and the statistics over them."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from stored import write_benchmark
 
-from dermseg.benchmark.plan import cell_folder
+from dermseg.benchmark.plan import cell_folder, split_file
 from dermseg.benchmark.report_analysis import analyse
 from dermseg.benchmark.report_results import read_results
 from dermseg.benchmark.state import State, write_state
@@ -55,6 +58,13 @@ def test_what_has_not_run_is_named_and_does_not_count(tmp_path):
         lambda text: text.replace("\n", "\nISIC_9,x,x\n", 1),
         lambda text: text.replace(text.splitlines()[1].split(",")[3], "nan"),
         lambda text: "\0" + text,
+        lambda text: changed(text, dice="5.0"),
+        lambda text: changed(text, iou="-0.1"),
+        lambda text: changed(text, hd95="-1"),
+        lambda text: changed(text, tp="1.5"),
+        lambda text: changed(text, tp="100000"),
+        lambda text: changed(text, identifier="ISIC_9999"),
+        lambda text: "".join(text.splitlines(keepends=True)[:2]),
     ],
 )
 def test_a_damaged_cell_is_left_out_with_the_reason(tmp_path, damage):
@@ -66,6 +76,47 @@ def test_a_damaged_cell_is_left_out_with_the_reason(tmp_path, damage):
     assert "per_image.csv" in unet.cells[1].error
 
 
+def changed(text, **values):
+    """Set values in the first line of a table."""
+    heading, first, *rest = text.splitlines()
+    row = dict(zip(heading.split(","), first.split(","), strict=True)) | values
+    return "\n".join([heading, ",".join(row.values()), *rest]) + "\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda _: "[]",
+        *(
+            lambda text, value=value: json.dumps(json.loads(text) | {"parameters": value})
+            for value in (-5, "abc", float("nan"), 10**400, [1])
+        ),
+    ],
+)
+def test_damaged_facts_of_a_cell_leave_it_out_with_the_reason(tmp_path, damage):
+    plan = write_benchmark(tmp_path, SKILL)
+    path = cell_folder(tmp_path, plan.cell("unet", 2, 0)) / "cell.json"
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
+    unet = read_results(tmp_path).systems[0]
+    assert unet.progress == "2 of 3 (1 damaged)"
+    assert "cell.json" in unet.cells[1].error
+    assert "delete the folder of the cell" in unet.cells[1].error
+
+
+def test_a_cell_whose_split_is_lost_cannot_be_checked(tmp_path):
+    write_benchmark(tmp_path, {"unet": 0.8})
+    split_file(tmp_path, 2).unlink()
+    unet = read_results(tmp_path).systems[0]
+    assert unet.progress == "2 of 3 (1 damaged)"
+    assert "fold-2.json" in unet.cells[1].error
+
+
+def test_the_stored_benchmark_of_record_has_no_damage():
+    results = read_results(Path(__file__).parents[2] / "results" / "benchmark-reduced")
+    assert [cell.error for cell in results.cells if cell.state != "done"] == []
+
+
 def test_a_folder_without_a_benchmark_is_refused(tmp_path):
     with pytest.raises(DataError, match="no benchmark"):
         read_results(tmp_path)
@@ -74,7 +125,8 @@ def test_a_folder_without_a_benchmark_is_refused(tmp_path):
 def test_missing_extras_do_not_matter(tmp_path):
     plan = write_benchmark(tmp_path, {"unet": 0.8})
     for cell in plan.cells():
-        for name in ("cell.json", "calibration.json", "run/metrics.csv"):
+        (cell_folder(tmp_path, cell) / "cell.json").unlink()
+        for name in ("calibration.json", "run/metrics.csv"):
             (cell_folder(tmp_path, cell) / name).write_bytes(b"[\xff")
     system = read_results(tmp_path).systems[0]
     assert system.progress == "3 of 3"

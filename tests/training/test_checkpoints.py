@@ -1,11 +1,12 @@
 """Checkpoints that are whole, harmless and found again."""
 
 import os
+import re
 
 import pytest
 import torch
 
-from dermseg.errors import CheckpointError, DermsegWarning
+from dermseg.errors import CheckpointError
 from dermseg.training.checkpoints import HISTORY, AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from dermseg.training.history import Epoch, History
 
@@ -54,8 +55,8 @@ def test_no_checkpoint_yet(tmp_path):
 def test_the_newer_one_is_taken(tmp_path, best, last, expected):
     save(tmp_path / "best.ckpt", best)
     save(tmp_path / "last.ckpt", last)
-    path, history = newest_checkpoint(tmp_path)
-    assert path.stem == expected
+    path, history, notice = newest_checkpoint(tmp_path)
+    assert (path.stem, notice) == (expected, "")
     assert len(history.epochs) == max(best, last)
 
 
@@ -65,9 +66,21 @@ def test_a_damaged_last_falls_back_to_the_best(tmp_path, content):
     save(tmp_path / "last.ckpt", 3)
     whole = (tmp_path / "last.ckpt").read_bytes()
     (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.warns(DermsegWarning, match=r"last\.ckpt is damaged.*after epoch 2, from best\.ckpt"):
-        path, _ = newest_checkpoint(tmp_path)
-    assert path.name == "best.ckpt"
+    newest = newest_checkpoint(tmp_path)
+    assert newest.path.name == "best.ckpt"
+    assert re.search(r"last\.ckpt is damaged.*after epoch 2, from best\.ckpt$", newest.notice)
+
+
+def test_the_reason_of_damage_ends_with_a_word(tmp_path):
+    save(tmp_path / "last.ckpt", 3)
+    (tmp_path / "last.ckpt").write_bytes((tmp_path / "last.ckpt").read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"no training checkpoint \(.* \.\.\.\)$") as caught:
+        read_checkpoint(tmp_path / "last.ckpt")
+    # Of what torch says, with a remedy that is none of ours.
+    with pytest.raises(RuntimeError) as whole:
+        torch.load(tmp_path / "last.ckpt", weights_only=True)
+    told = str(caught.value).split("(", 1)[1].removesuffix(" ...)")
+    assert str(whole.value).startswith(f"{told} ")
 
 
 def test_all_damaged_is_an_error_with_a_remedy(tmp_path):

@@ -13,13 +13,13 @@ from dataclasses import replace
 import lightning.pytorch as pl
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dermseg.data.splits import load_split
-from dermseg.errors import ConfigError, DataError
+from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.models.registry import create_model
 from dermseg.models.weights import HEADER, load_model
 from dermseg.training.command import parse
@@ -247,13 +247,43 @@ def test_resume_starts_where_nothing_was_finished(tiny, unbroken, monkeypatch):
     assert_same_run(result.folder, unbroken)
 
 
-def test_results_that_a_kill_cut_off_are_written_on_resume(tiny):
+def test_results_that_are_missing_are_written_on_resume(tiny):
     result, _ = report(tiny(epochs=1))
-    for name in ("summary.json", "model.safetensors"):
-        (result.folder / name).unlink()
-    report(tiny(epochs=1, resume=True))
-    assert (result.folder / "summary.json").exists()
-    assert load_model(result.weights)
+    weights = result.weights.read_bytes()
+    for lost in (
+        ("summary.json", "model.safetensors"),
+        ("model.safetensors", "curves.png"),
+        ("samples.png",),
+    ):
+        for name in lost:
+            (result.folder / name).unlink()
+        _, text = report(tiny(epochs=1, resume=True))
+        assert "nothing to resume" not in text
+        assert all((result.folder / name).is_file() for name in lost)
+        assert result.weights.read_bytes() == weights
+
+
+def test_damaged_checkpoints_are_named_before_anything_is_trained(tiny, no_pictures, monkeypatch, recwarn):
+    measured = EpochRecord._row
+    monkeypatch.setattr(  # the first epoch is the best
+        EpochRecord,
+        "_row",
+        lambda record, trainer: replace(row := measured(record, trainer), val_dice=1 / row.epoch),
+    )
+    report(tiny(epochs=4, time_budget=1e-9))
+    best = tiny().out / "checkpoints" / "best.ckpt"
+    best.write_bytes(b"rubbish")
+    _, text = report(tiny(epochs=4, time_budget=1e-9, resume=True))
+    assert f"warning: {best} is damaged" in text
+    assert "last.ckpt, which is of the best epoch too, takes its place\n" in text
+    assert [str(warning.message) for warning in recwarn] == []
+    best.write_bytes(b"rubbish")
+    (tiny().out / "summary.json").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"best\.ckpt is damaged .*the best of 2; restore it, or delete"
+    ):
+        report(tiny(epochs=4, resume=True))
+    assert (tiny().out / "metrics.csv").read_text().count("\n") == 3
 
 
 def test_resuming_a_finished_run_says_so(tiny):
@@ -348,6 +378,24 @@ def test_a_run_goes_on_with_data_that_moved(tiny, unbroken, drawn, tmp_path):
     result, _ = report(tiny(epochs=4, data=str(tmp_path / "again"), resume=True))
     assert_same_run(result.folder, unbroken)
     assert {path.name for path in (result.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_run_goes_on_with_the_pixels_that_it_began_with(tiny, drawn, no_pictures, tmp_path):
+    data = shutil.copytree(drawn, tmp_path / "data")
+    report(tiny(data=str(data), time_budget=1e-9))
+    # Images that come to the folder take no part.
+    for part in ("images", "masks"):
+        [first, *_] = sorted((data / part).iterdir())
+        shutil.copy(first, first.with_name(f"more{first.suffix}"))
+    report(tiny(data=str(data), time_budget=1e-9, epochs=2, resume=True))
+    mask = data / "masks" / f"{load_split(tiny().out / 'split.json').train[0]}.png"
+    ImageOps.invert(Image.open(mask).convert("L")).save(mask)
+    (tiny().out / "summary.json").unlink()
+    with pytest.raises(DataError, match=r"data has the names .* but other pixels: .*; restore them"):
+        report(tiny(data=str(data), resume=True))
+    # As a run of an earlier version.
+    (tiny().out / "images.json").unlink()
+    assert report(tiny(data=str(data), resume=True))[0].complete
 
 
 def test_a_batch_too_small_for_a_norm_is_named(tiny):

@@ -1,7 +1,7 @@
 """What a benchmark consists of: systems, folds and seeds over one data set, kept in benchmark.json."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from dermseg.files import read_json, write_json
 
 VERSION = 1
 """Raised when the files of a benchmark change meaning."""
+MOST_CELLS = 100_000
+"""Cells beyond which folds or seeds are taken for a mistake: listing them alone would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Data:
     layout: Layout
     masks: str | None
     """Folder of the masks, where they are not inside the data folder."""
+    pixels: Mapping[str, str] = field(default_factory=dict)
+    """Checksum of images and masks in each form that a system trains on. A benchmark begun before it was kept
+    has none."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The grid system x fold x seed, and what all its cells share."""
+    """The grid system x fold x seed, and what all its cells share.
+
+    Raises:
+        ConfigError: There are more than `MOST_CELLS` cells.
+    """
 
     name: str
     systems: tuple[System, ...]
@@ -65,6 +74,13 @@ class Plan:
     command: str
     """Words that began the benchmark."""
     created: str
+
+    def __post_init__(self) -> None:
+        if len(self.systems) * self.folds * self.seeds > MOST_CELLS:
+            raise ConfigError(
+                f"{len(self.systems)} systems, {self.folds} folds and {self.seeds} seeds make more than "
+                f"{MOST_CELLS:,} cells; use fewer seeds, or fewer folds"
+            )
 
     def cells(self) -> list[Cell]:
         """List the cells, fold by fold, so that a benchmark stopped early compares all systems on some."""
@@ -150,7 +166,7 @@ def read_plan(results: Path) -> Plan:
         )
     try:
         return _plan(values or {})
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise DataError(
             f"{path} is damaged ({error!r}); restore it, or begin another benchmark in another folder"
         ) from error
@@ -159,7 +175,7 @@ def read_plan(results: Path) -> Plan:
 def _plan(values: Mapping[str, Any]) -> Plan:
     models = values["models"]
     systems = tuple(System(row["label"], row["model"], dict(row["model_arguments"])) for row in models)
-    return Plan(
+    plan = Plan(
         name=str(values["name"]),
         systems=systems,
         epochs={row["label"]: int(row["epochs"]) for row in models},
@@ -172,10 +188,17 @@ def _plan(values: Mapping[str, Any]) -> Plan:
         command=str(values["command"]),
         created=str(values["created"]),
     )
+    if not 2 <= plan.folds <= plan.data.images:
+        raise ValueError(f"it has {plan.folds} folds of {plan.data.images} images")
+    if plan.seeds < 1 or min(plan.epochs.values(), default=1) < 1:
+        raise ValueError("a number of seeds or epochs is below 1")
+    return plan
 
 
 def _data(values: Mapping[str, Any]) -> Data:
     data = Data(**values)
     if data.layout not in LAYOUTS:
         raise ValueError(f"there is no layout {data.layout!r}")
+    if not isinstance(data.pixels, dict):
+        raise TypeError(f"pixels is {data.pixels!r}")
     return data

@@ -178,11 +178,19 @@ def _checked(plan: Plan, images: Images) -> Data:
         name=images.collection.name,
         sha256=hashlib.sha256(lines).hexdigest(),
         images=len(images.identifiers),
+        # Of systems that are added now, the forms may be new.
+        pixels={**plan.data.pixels, **images.pixels},
     )
     if plan.data.sha256 not in ("", found.sha256):
         raise DataError(
             f"{plan.data.folder} has {found.images:,} usable images that are not the {plan.data.images:,} of "
             "the benchmark; restore the data, name their folder with --data, or begin another with --out"
+        )
+    if changed := [form for form, checksum in plan.data.pixels.items() if found.pixels[form] != checksum]:
+        raise DataError(
+            f"{plan.data.folder} has the names of the benchmark's images, but other pixels "
+            f"(at {changed[0]}): images or masks have changed; restore them, name their folder with --data, "
+            "or begin another benchmark with --out"
         )
     return found
 

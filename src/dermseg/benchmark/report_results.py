@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan, read_split
+from dermseg.benchmark.report_checks import check_scores, read_facts
 from dermseg.benchmark.state import read_state
 from dermseg.benchmark.systems import System
 from dermseg.data.groups import merged
@@ -20,7 +21,6 @@ from dermseg.errors import DataError
 from dermseg.evaluation.calibration import Calibration, read_calibration
 from dermseg.evaluation.metrics import COUNTS, METRICS, PooledScores, pool
 from dermseg.evaluation.table import read_columns
-from dermseg.files import read_json
 
 AVERAGED = tuple(name for name in METRICS if name != "accuracy")
 """Per-image scores that are averaged. Accuracy tells systems least apart: most pixels are skin to all."""
@@ -192,12 +192,10 @@ def _read_cell(results: Path, cell: Cell) -> CellResult:
         return CellResult(cell, folder, _STATES[state.state], state.error or "")
     try:
         identifiers, scores = read_columns(folder / "per_image.csv", "identifier")
-        missing = [name for name in ("dice", "iou", *COUNTS) if name not in scores]
-        if missing:
-            raise DataError(f"{folder / 'per_image.csv'} lacks the column {missing[0]}.")
+        check_scores(folder / "per_image.csv", identifiers, scores, read_split(results, cell.fold).test)
+        facts = read_facts(folder / "cell.json")
     except DataError as error:
         return CellResult(cell, folder, "damaged", str(error))
-    facts = read_json(folder / "cell.json") or {}
     return CellResult(cell, folder, "done", "", facts, identifiers, scores)
 
 

@@ -30,6 +30,14 @@ class Images:
         """Of the usable images."""
         return self.caches[0].identifiers
 
+    @property
+    def pixels(self) -> dict[str, str]:
+        """Checksum of the images and masks in each form."""
+        return {
+            ", ".join((f"{cache.size} px", cache.geometry, *cache.preprocessing)): cache.checksum
+            for cache in self.caches
+        }
+
 
 def read_images(data: Data, arguments: Sequence[TrainArguments], console: Console) -> Images:
     """Read the data set, prepare it in every form that a system trains on, and name what cannot be used.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from filelock import FileLock, Timeout
 
@@ -36,15 +36,18 @@ class State:
     host: str = ""
 
 
+_TYPES: dict[str, Any] = get_type_hints(State)
+_LONGEST = 1e9
+"""Seconds beyond which a time is taken for damage: three decades."""
+
+
 def read_state(folder: Path) -> State | None:
     """Read the state of a cell; None where it has none yet, or a damaged one, so that it begins anew."""
     values = read_json(folder / "state.json") or {}
-    known = {entry.name for entry in fields(State)}
-    try:
-        state = State(**{key: value for key, value in values.items() if key in known})
-    except TypeError:
+    known = {name: values[name] for name in _TYPES if name in values}
+    if "state" not in known or not all(_fits(*entry) for entry in known.items()):
         return None
-    return state if state.state in ("running", "done", "failed") else None
+    return State(**known)
 
 
 def write_state(folder: Path, state: State) -> None:
@@ -101,3 +104,12 @@ def epochs_done(curve: Path) -> int:
         return max(0, curve.read_bytes().count(b"\n") - 1)
     except OSError:
         return 0
+
+
+def _fits(name: str, value: object) -> bool:
+    kind = _TYPES[name]
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kind == float | None:
+        return value is None or (isinstance(value, int | float) and 0 <= value < _LONGEST)
+    return isinstance(value, kind)

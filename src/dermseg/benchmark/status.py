@@ -159,7 +159,7 @@ def _seconds(state: State | None, curve: Path, epochs: int) -> float | None:
         return None
     try:
         elapsed = curve.stat().st_mtime - datetime.fromisoformat(state.started).timestamp()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
     return max(0.0, elapsed) / sitting * epochs
 

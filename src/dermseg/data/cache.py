@@ -68,6 +68,18 @@ class Cache:
         """Masks (N, size, size), uint8 with values 0 and 1, unpacked as they are indexed."""
         return PackedMasks(mapped(self.directory, MASKS), self.size)
 
+    def checksum_of(self, identifiers: Iterable[str]) -> str:
+        """Give what `checksum` would be if the cache held these images alone: a folder may get others.
+
+        Raises:
+            DataError: The cache is no longer there.
+        """
+        chosen = set(identifiers)
+        index = read_json(self.directory / INDEX)
+        if index is None:
+            raise DataError(f"{self.directory} has lost its {INDEX}; the next start prepares the cache anew.")
+        return content_checksum([entry for entry in index["entries"] if entry["identifier"] in chosen])
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapped arrays out: each worker process maps them itself, instead of being sent a copy."""
         return {key: value for key, value in self.__dict__.items() if key not in {"planes", "masks"}}

@@ -1,19 +1,29 @@
 """Checkpoints that are complete or absent, hold no code, and are found again when a run is resumed."""
 
-import warnings
 from pathlib import Path
-from typing import Any
+from textwrap import shorten
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from dermseg.errors import CheckpointError, DermsegWarning
+from dermseg.errors import CheckpointError
 from dermseg.files import replacing
 from dermseg.training.history import History
 
 HISTORY = "dermseg_history"
 """Key of the curve in a checkpoint."""
+
+
+class Newest(NamedTuple):
+    """The checkpoint to continue from."""
+
+    path: Path
+    history: History
+    """The curve up to it."""
+    notice: str
+    """That last.ckpt is damaged, and what follows; empty if it is not."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,7 +64,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} does not exist") from error
     except Exception as error:
         # The reader trips over damaged bytes with any exception there is (pickle, zip, index, ...).
-        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
+        first_line = str(error).strip().split("\n")[0]
+        reason = shorten(first_line, 120, placeholder=" ...") or type(error).__name__
         raise CheckpointError(f"{path} is damaged or is no training checkpoint ({reason})") from error
     return checkpoint
 
@@ -64,11 +75,11 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_checkpoints(folder))
 
 
-def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
-    """Return the checkpoint to continue from and the curve up to it; None where no epoch was finished.
+def newest_checkpoint(folder: Path) -> Newest | None:
+    """Find the checkpoint to continue from; None where no epoch was finished.
 
     That is last.ckpt, except where the run was killed after best.ckpt and before last.ckpt was written.
-    A damaged last.ckpt is named in a warning and the best epoch takes its place.
+    The best epoch takes the place of a damaged last.ckpt.
 
     Args:
         folder: The run's checkpoints folder.
@@ -84,14 +95,15 @@ def newest_checkpoint(folder: Path) -> tuple[Path, History] | None:
             damage.append(str(error))
     if damage and not readable:
         raise CheckpointError(f"{'; '.join(damage)}. Delete the checkpoints to start this run afresh")
-    if damage:
-        path, history = readable[0]
-        warnings.warn(
-            f"{damage[0]}; continuing after epoch {len(history.epochs)}, from {path.name}",
-            DermsegWarning,
-            stacklevel=2,
-        )
-    return max(readable, key=lambda found: len(found[1].epochs)) if readable else None
+    if not readable:
+        return None
+    path, history = max(readable, key=lambda found: len(found[1].epochs))
+    # Of a damaged best.ckpt is spoken where it is needed.
+    replaced = bool(damage) and path.name == "best.ckpt"
+    notice = (
+        f"{damage[0]}; continuing after epoch {len(history.epochs)}, from {path.name}" if replaced else ""
+    )
+    return Newest(path, history, notice)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -25,6 +25,8 @@ class RunFolder:
     checkpoint: Path | None
     """Where to continue; None at the beginning."""
     history: History
+    notice: str = ""
+    """What is damaged, and what follows."""
 
 
 @contextmanager
@@ -81,10 +83,11 @@ def _standing(path: Path, arguments: TrainArguments) -> RunFolder:
     _check_same_experiment(configuration, arguments)
     for unfinished in (path / "checkpoints").glob(".*.ckpt"):
         unfinished.unlink()
-    checkpoint, history = newest_checkpoint(path / "checkpoints") or (None, History())
+    newest = newest_checkpoint(path / "checkpoints")
+    checkpoint, history, notice = newest or (None, History(), "")
     # A kill may have come between the checkpoint and this file.
     write_text(path / "metrics.csv", history.csv())
-    return RunFolder(path, checkpoint, history)
+    return RunFolder(path, checkpoint, history, notice)
 
 
 def _check_same_experiment(configuration: Path, arguments: TrainArguments) -> None:

@@ -10,7 +10,7 @@ import torch
 from dermseg.data.dataset import CachedPairs
 from dermseg.data.splits import SIDES
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
-from dermseg.files import write_json
+from dermseg.files import read_json, write_json
 from dermseg.inference.paths import printable
 from dermseg.models.base import SegmentationModel
 from dermseg.models.weights import save_model
@@ -44,7 +44,7 @@ def write_results(
     checkpoints = folder / "checkpoints"
     # A run may have been killed between best.ckpt, of its last epoch, and last.ckpt.
     newest = newest_checkpoint(checkpoints) if arguments.keep == "last" else None
-    kept = read_checkpoint(newest[0] if newest else checkpoints / "best.ckpt")
+    kept = read_checkpoint(newest.path if newest else checkpoints / "best.ckpt")
     task.load_state_dict(kept["state_dict"])
     task.eval()
     summary = _summary(arguments, task.network, images, history)
@@ -57,6 +57,18 @@ def write_results(
     _draw_samples(folder / "samples.png", task, images.validation)
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def results_are_written(folder: Path, history: History) -> bool:
+    """Whether summary.json, which is written last, is that of the last epoch, and the others are there too.
+
+    Args:
+        folder: The run folder.
+        history: All its epochs.
+    """
+    names = ("model.safetensors", "curves.png", "samples.png")
+    summary = read_json(folder / "summary.json") or {}
+    return summary.get("epochs") == len(history.epochs) and all((folder / name).is_file() for name in names)
 
 
 def _summary(

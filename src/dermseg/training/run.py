@@ -10,9 +10,9 @@ from rich.console import Console
 
 from dermseg.devices import resolve_device
 from dermseg.errors import ConfigError
-from dermseg.files import read_json
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.best import secure_best
 from dermseg.training.checkpoints import newest_checkpoint
 from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
@@ -21,7 +21,8 @@ from dermseg.training.history import History
 from dermseg.training.module import SegmentationTask
 from dermseg.training.origin import write_origin
 from dermseg.training.parallel import World, joined
-from dermseg.training.results import write_results
+from dermseg.training.pixels import note_pixels
+from dermseg.training.results import results_are_written, write_results
 from dermseg.training.sources import TrainingImages, data_path, load_images
 from dermseg.training.start import create_network
 
@@ -106,14 +107,16 @@ def _train(
     complete = run.history.is_complete(arguments.epochs, arguments.patience)
     if complete:
         world.send(run)
-    if complete and _results_are_written(run):
+    if complete and results_are_written(run.path, run.history):
         _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
+    _check_checkpoints(arguments, run, console)
     images = load_images(arguments, run.path / "split.json", console)
     if arguments.weights is not None and not has_begun(run):
         # Before the configuration, with which the run has begun.
         write_origin(run.path, task.network, images.earlier)
     begin_run(run, arguments, images.split)
+    note_pixels(run.path, images.checksum)
     task.begin(run.history, images.train)
     _print_beginning(arguments, task.network, images, run, console)
     history = run.history
@@ -124,7 +127,7 @@ def _train(
             record = fit(arguments, task, images, run, console, world)
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
-                write_results(run.path, arguments, task, images, finished[1])
+                write_results(run.path, arguments, task, images, finished.history)
                 _print(
                     console, f"weights of the {arguments.keep} epoch so far: {run.path / 'model.safetensors'}"
                 )
@@ -133,6 +136,15 @@ def _train(
     summary = write_results(run.path, arguments, task, images, history)
     _print_end(arguments, run.path, summary, complete, console)
     return TrainResult(run.path, history, complete)
+
+
+def _check_checkpoints(arguments: TrainArguments, run: RunFolder, console: Console) -> None:
+    """Say what of them is damaged, and end now where the weights to keep are lost."""
+    notices = [run.notice]
+    if arguments.keep == "best" and run.checkpoint is not None:
+        notices.append(secure_best(run.checkpoint, run.history))
+    for notice in filter(None, notices):
+        _print(console, f"warning: {notice}")
 
 
 def _task(arguments: TrainArguments) -> SegmentationTask:
@@ -147,12 +159,6 @@ def _task(arguments: TrainArguments) -> SegmentationTask:
         steps=tuple(arguments.preprocessing),
     )
     return (FeedbackTask if arguments.mask_feedback else SegmentationTask)(network, arguments)
-
-
-def _results_are_written(run: RunFolder) -> bool:
-    """Whether summary.json, which is written last, is that of the last epoch."""
-    summary = read_json(run.path / "summary.json") or {}
-    return summary.get("epochs") == len(run.history.epochs)
 
 
 def _print_beginning(

@@ -19,6 +19,7 @@ from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.division import divide
 from dermseg.training.origin import read_origin
+from dermseg.training.pixels import check_pixels
 from dermseg.training.start import earlier_training
 
 
@@ -35,6 +36,11 @@ class TrainingImages:
     earlier: Mapping[str, Any] = field(default_factory=dict)
     """Of the weights that the run starts from: how they were trained, and on which further images."""
 
+    @property
+    def checksum(self) -> str:
+        """Of the pixels of all images of the split, and their masks."""
+        return self.train.cache.checksum_of(self.split.identifiers)
+
 
 def load_images(arguments: TrainArguments, split_file: Path, console: Console) -> TrainingImages:
     """Read the data set, name what cannot be used, and divide the rest.
@@ -46,8 +52,9 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         console: Where the problems are printed.
 
     Raises:
-        DataError: The data cannot be used, do not fit the split, or are related across its sides; or images
-            that should be new shaped the weights that the run starts from.
+        DataError: The data cannot be used, do not fit the split, have other pixels than the run began with,
+            or are related across its sides; or images that should be new shaped the weights that the run
+            starts from.
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
     collection, data = _collection(arguments), data_path(arguments)
@@ -64,6 +71,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
     if split_file.exists():
         split = load_split(split_file)
         split.check(cache.identifiers)
+        check_pixels(split_file.parent, data, cache.checksum_of(split.identifiers))
     else:
         split = divide(arguments, collection, data, cache, console)
     for side in ("train", "validation"):

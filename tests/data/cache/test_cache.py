@@ -50,6 +50,14 @@ def test_broken_files_are_named_and_left_out(tmp_path, pairs):
     assert "does not exist" in reasons["p4_mask.png"]
 
 
+def test_a_checksum_of_some_images_is_that_of_a_cache_of_them(tmp_path, pairs):
+    few, all_of_them = (
+        prepare(chosen, SIZE, tmp_path / name) for chosen, name in ((pairs[2:5], "few"), (pairs, "all"))
+    )
+    assert all_of_them.checksum_of(few.identifiers) == few.checksum != all_of_them.checksum
+    assert all_of_them.checksum_of(all_of_them.identifiers) == all_of_them.checksum
+
+
 def test_nothing_usable_is_an_error_that_says_why(tmp_path, pairs):
     for pair in pairs:
         pair.image.write_bytes(b"")
