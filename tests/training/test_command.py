@@ -142,6 +142,8 @@ def test_mistaken_words_are_named(words, message):
         ("augment: perhaps\n", "config.yaml.*augment.*perhaps"),
         ("- size\n", "config.yaml must be lines"),
         ("size: [\n", "config.yaml cannot be read as YAML"),
+        ("epochs: 3\nepochs: 4\n", "config.yaml cannot be read as YAML: line 2 sets 'epochs' again"),
+        ("model_arguments: &a {x: *a}\n", "config.yaml cannot be read as YAML: .* alias"),
         ("seed: 2020-13-45\n", "config.yaml cannot be read as YAML"),
         ("loss_arguments: " + "[" * 3000, "config.yaml cannot be read as YAML"),
         ("resume: true\n", "config.yaml.*'resume'"),

@@ -12,6 +12,8 @@ from dermseg import __version__
 from dermseg.errors import ConfigError
 from dermseg.files import write_text
 from dermseg.training.arguments import TrainArguments
+from dermseg.words import one_line
+from dermseg.yaml_text import load_yaml
 
 _OPTIONS = TrainArguments.__dataclass_fields__.keys() - {"out", "resume"}
 """What `save_configuration` writes."""
@@ -58,14 +60,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the fields that a YAML file sets; their names and types are checked by the command's parser.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or is not a mapping.
+        ConfigError: The file is missing, is not YAML that says each thing once, or is not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"the configuration {path} cannot be read as YAML: {error}") from error
+        raise ConfigError(f"the configuration {path} cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"the configuration {path} must be lines of 'name: value'")
     return values
