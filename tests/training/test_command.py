@@ -115,7 +115,8 @@ def test_words_may_be_joined_by_hyphens():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--sizes", "3"], "--sizes"),
+        (["--sizes", "3"], r"--sizes 3 \(did you mean --size\?\)"),
+        (["--epoch", "1"], r"--epoch 1 \(did you mean --epochs\?\)"),
         (["--size", "large"], '"size".*large'),
         (["--size", "0"], "size is 0"),
         (["--device", "tpu"], "device.*tpu"),

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from dermseg.benchmark.systems import read_systems
 from dermseg.data.layouts import Layout
 from dermseg.errors import ConfigError
-from dermseg.help_format import PlainHelp
+from dermseg.parser import Parser
 from dermseg.training.configuration import overlay, read_yaml
 from dermseg.words import one_line, underscored
 
@@ -140,12 +140,7 @@ def parse(words: Sequence[str]) -> Request:
 def build_parser() -> ArgumentParser:
     """Return the parser behind `dermseg benchmark run --help`."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
-        prog="dermseg benchmark run",
-        description="Train and test every system on every fold. Flags win over --config.",
-        exit_on_error=False,
-        formatter_class=PlainHelp,
-    )
+    parser = Parser("benchmark run", "Train and test every system on every fold. Flags win over --config.")
     parser.add_argument(
         "--config", action="append", metavar="YAML", help="File of these options; repeatable."
     )

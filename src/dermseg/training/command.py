@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from dermseg.errors import ConfigError
-from dermseg.help_format import PlainHelp
+from dermseg.parser import Parser
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import overlay, presets, read_preset, read_recipe, read_yaml
 from dermseg.words import one_line, underscored
@@ -54,12 +54,7 @@ def parse(words: Sequence[str]) -> TrainArguments:
 def build_parser() -> ArgumentParser:
     """Return the parser behind `dermseg train --help`."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
-        prog="dermseg train",
-        description="Train a network. Flags win over --config, it over --preset, it over --recipe.",
-        exit_on_error=False,
-        formatter_class=PlainHelp,
-    )
+    parser = Parser("train", "Train a network. Flags win over --config, it over --preset, it over --recipe.")
     parser.add_argument("--preset", choices=presets(), help="Settings that come with the package.")
     parser.add_argument(
         "--config", action="append", metavar="YAML", help="File of these options; repeatable."
