@@ -127,6 +127,7 @@ def recipe(
         size=160,
         epochs=6,
         learning_rate=4e-4,
+        frozen_norms=True,
         keep="last",
         out=plan.work / f"{name}-second",
     )

@@ -57,6 +57,20 @@ def test_a_run_starts_from_the_weights_alone(tiny, first):
     assert (network.threshold, network.expected_dice, network.mirrors) == (0.5, None, False)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_from_weights_a_network_learns_in_training_mode(run, tmp_path, frozen):
+    normed = {"model": "unet", "model_arguments": {"width": 2}}
+    first = run(out=tmp_path / "first", **normed).weights
+    second = run(
+        weights=str(first), split=str(first.parent / "split.json"), frozen_norms=frozen, **normed
+    ).weights
+    before, after = (load_model(weights).state_dict() for weights in (first, second))
+    moved = {key.rsplit(".")[-1] for key, value in before.items() if not torch.equal(value, after[key])}
+    statistics = {"running_mean", "running_var", "num_batches_tracked"}
+    assert moved & statistics == (set() if frozen else statistics)
+    assert "weight" in moved
+
+
 def test_of_an_ensemble_the_first_member_goes_on(run, tiny, tmp_path, first):
     second = run(out=tmp_path / "second", seed=1, split=str(first.parent / "split.json")).weights
     joined = tmp_path / "joined.safetensors"

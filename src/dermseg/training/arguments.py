@@ -40,6 +40,10 @@ class TrainArguments:
     """Start from these weights instead of new ones: a .safetensors file, or weights that ship, `default` or
     `tiny`. The network is the file's, which `model` must name; of an ensemble, its first member."""
 
+    frozen_norms: bool = False
+    """Normalise by the running statistics that the weights bring, and leave them as they are (BatchNorm), as
+    is common where batches are small and training goes on from a network that has learned."""
+
     recipe: Literal["common", "own"] = "common"
     """With 'own', `dermseg train` starts from the options that the network's authors trained with, not from
     one protocol for all. In Python, `dermseg.training.configuration.read_recipe` returns them."""

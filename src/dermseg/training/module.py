@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
 from dermseg.data.augment import augment, create_augmentation, normalize
@@ -56,6 +57,15 @@ class SegmentationTask(pl.LightningModule):
             pairs: The training images.
         """
         self.history = history
+
+    @override
+    def on_train_start(self) -> None:
+        """Put the network into training mode, which weights from a file are not in; Lightning does not."""
+        self.network.train()
+        if self.arguments.frozen_norms:
+            for module in self.network.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
 
     @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
