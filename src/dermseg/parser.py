@@ -29,6 +29,12 @@ class Parser(ArgumentParser):
             allow_abbrev=False,
         )
 
+    def let_flags_stand_alone(self) -> None:
+        """Let an option that is yes or no stand alone, for yes: --allow_leak, not only --allow_leak true."""
+        for action in self._actions:
+            if getattr(action, "_typehint", None) is bool:
+                action.nargs, action.const = "?", True
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an `argparse.ArgumentError`."""
         # The parser passes its own errors through here a second time.

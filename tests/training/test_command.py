@@ -185,3 +185,17 @@ def test_lists_are_one_bracketed_word():
 def test_paths_become_paths():
     a = parse(["--out", "runs/x", "--cache", "c", "--masks", "m"])
     assert (a.out, a.cache, a.masks) == (Path("runs/x"), Path("c"), Path("m"))
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        ([], False),
+        (["--allow-leak"], True),
+        (["--allow_leak", "true"], True),
+        (["--allow-leak=false"], False),
+    ],
+)
+def test_what_is_yes_or_no_stands_alone_for_yes(words, allowed):
+    arguments = parse([*words, "--size", "64"])
+    assert (arguments.allow_leak, arguments.size) == (allowed, 64)

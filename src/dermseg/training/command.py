@@ -51,7 +51,7 @@ def parse(words: Sequence[str]) -> TrainArguments:
     return TrainArguments(**values)
 
 
-def build_parser() -> ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser behind `dermseg train --help`."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = Parser("train", "Train a network. Flags win over --config, it over --preset, it over --recipe.")
@@ -69,6 +69,7 @@ def build_parser() -> ArgumentParser:
         "in --out, which is started where it has no epoch yet.",
     )
     parser.add_class_arguments(TrainArguments, None, skip={"resume"})
+    parser.let_flags_stand_alone()
     return parser
 
 
