@@ -16,6 +16,7 @@ from string import Template
 from rich.console import Console
 
 from dermseg import __version__
+from dermseg.console import say
 from dermseg.data.images import read_image, read_mask
 from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import ConfigError
@@ -25,9 +26,9 @@ from dermseg.evaluation.results import Evaluation, ScoredImage
 from dermseg.evaluation.statistics import Interval
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, outlined_thumbnail
 from dermseg.files import write_json
-from dermseg.inference.paths import printable
 from dermseg.inference.predict import predict
 from dermseg.pages import data_uri, escaped, gallery, table, thumbnail, write_page
+from dermseg.paths import printable
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import read_preset
 from dermseg.training.run import TrainResult, train
@@ -83,7 +84,7 @@ def run_demo(out: Path, seed: int = 0, training: bool = False) -> Path:
     masks = {image.source: image.files.mask for image in predicted.images}
     page = out / "index.html"
     _write_page(page, trained, scored, masks)
-    console.print(f"\nOpen {page.resolve()}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"\nOpen {page.resolve()}")
     return page
 
 

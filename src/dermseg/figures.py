@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from dermseg.evaluation.metrics import border, bounding_box
 from dermseg.files import replacing
-from dermseg.inference.paths import printable
+from dermseg.paths import printable
 
 PREDICTION_COLOUR = (0, 229, 255)
 """Cyan: neither skin nor pigment has it, and it keeps its contrast for colour-blind eyes."""

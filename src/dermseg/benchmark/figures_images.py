@@ -23,7 +23,7 @@ from dermseg.data.pairs import Pair
 from dermseg.data.readers import read_collection
 from dermseg.errors import DataError
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, draw_outline
-from dermseg.inference.paths import printable
+from dermseg.paths import printable
 
 SIDE = 240
 """Longer side of a picture in pixels."""

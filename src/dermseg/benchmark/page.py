@@ -10,8 +10,8 @@ from dermseg.benchmark.report_analysis import Analysis
 from dermseg.benchmark.tables import Table, as_html
 from dermseg.benchmark.tables_analysis import WORST
 from dermseg.benchmark.tables_paper import about_the_images
-from dermseg.inference.paths import printable
 from dermseg.pages import escaped, gallery, inline, thumbnail, write_page
+from dermseg.paths import printable
 
 
 def write_report_page(

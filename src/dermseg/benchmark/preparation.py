@@ -20,8 +20,8 @@ from dermseg.benchmark.systems import System, read_systems
 from dermseg.data.decoding import usable_cores
 from dermseg.data.splits import save_split
 from dermseg.errors import ConfigError, DataError
-from dermseg.inference.paths import require_writable
 from dermseg.models.registry import create_model
+from dermseg.paths import require_writable
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.configuration import overlay
 

@@ -34,9 +34,10 @@ from dermseg.benchmark.tables_analysis import (
     worst_table,
 )
 from dermseg.benchmark.tables_paper import table_1, table_2
+from dermseg.console import say
 from dermseg.files import replacing, write_text
-from dermseg.inference.paths import printable, require_writable
 from dermseg.pages import refuse_foreign_page
+from dermseg.paths import require_writable
 
 PAGE = "index.html"
 _POINTS = 8
@@ -125,7 +126,7 @@ def _save(drawing: Drawing, folder: Path) -> None:
 
 
 def _print(analysis: Analysis, page: Path) -> None:
-    console = Console(soft_wrap=True)
+    console = Console()
     cells = analysis.results.cells
     done = sum(cell.scores is not None for cell in cells)
     lines = [f"{done:,} of {len(cells):,} cells have results"]
@@ -135,4 +136,4 @@ def _print(analysis: Analysis, page: Path) -> None:
         if cell.state in ("failed", "damaged")
     ]
     for line in [*lines, f"Open {page.resolve()}"]:
-        console.print(printable(line), highlight=False, markup=False)
+        say(console, line)

@@ -12,7 +12,7 @@ from dermseg.data.pairs import listing
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics import COUNTS, METRICS
 from dermseg.files import read_json
-from dermseg.inference.paths import printable
+from dermseg.paths import printable
 
 _PIXELS = (*COUNTS, "tn")
 _REMEDY = "restore it, or delete the folder of the cell and continue the benchmark"

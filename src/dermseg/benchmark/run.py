@@ -17,8 +17,8 @@ from dermseg.benchmark.plan import Plan
 from dermseg.benchmark.preparation import prepare_benchmark
 from dermseg.benchmark.state import is_done, read_state
 from dermseg.benchmark.status import Survey, print_status, survey, time_left
+from dermseg.console import say
 from dermseg.devices import resolve_device
-from dermseg.inference.paths import printable
 
 _LOOK = 5.0
 """Seconds between two looks at all cells, for the bar."""
@@ -51,15 +51,15 @@ def run_benchmark(request: Request, console: Console | None = None) -> Survey:
         _run(a, plan, engine, deadline, console)
     except KeyboardInterrupt:
         submitted = "Jobs that were submitted go on; scancel ends them. " if a.engine == "slurm" else ""
-        _print(console, f"\nStopped. {submitted}Continue with: {_command(a)}")
+        say(console, f"\nStopped. {submitted}Continue with: {_command(a)}")
         raise
     found = survey(a.out, plan)
     print_status(found, console)
     if len(found.having("done")) == len(found.cells):
-        _print(console, f"The report: {shlex.join(['dermseg', 'benchmark', 'report', str(a.out)])}")
+        say(console, f"The report: {shlex.join(['dermseg', 'benchmark', 'report', str(a.out)])}")
     else:
         over = "The time budget is over. " if deadline is not None and time.time() >= deadline else ""
-        _print(console, f"{over}Continue with: {_command(a)}")
+        say(console, f"{over}Continue with: {_command(a)}")
     return found
 
 
@@ -120,7 +120,7 @@ def _run(
             engine.run(left, monitor)
         left = monitor.failed
         if left and attempt < a.attempts and not (deadline and time.time() >= deadline):
-            _print(console, f"{len(left)} failed; trying once more")
+            say(console, f"{len(left)} failed; trying once more")
 
 
 class _Report:
@@ -146,7 +146,7 @@ class _Report:
             "elsewhere": "is run by another process",
         }[outcome.ending]
         if outcome.ending != "paused":
-            _print(self._console, f"{outcome.job.name}: {words}")
+            say(self._console, f"{outcome.job.name}: {words}")
         self._looked = 0.0
 
     def tick(self) -> None:
@@ -187,8 +187,3 @@ def _command(arguments: BenchmarkArguments) -> str:
     if a.workers != 1:
         words += ["--workers", str(a.workers)]
     return shlex.join(words)
-
-
-def _print(console: Console, text: str) -> None:
-    """Print as it is: names may hold brackets, and commands must stay one line to copy."""
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dermseg.benchmark.plan import Data
+from dermseg.console import say
 from dermseg.data.cache import Cache, directory_for, prepare
 from dermseg.data.pairs import Collection, problem_lines
 from dermseg.data.readers import read_collection
@@ -65,7 +66,7 @@ def read_images(data: Data, arguments: Sequence[TrainArguments], console: Consol
         for a in forms.values()
     ]
     for line in problem_lines([*collection.problems, *caches[0].problems]):
-        console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+        say(console, f"left out: {line}", style="yellow")
     return Images(collection, folder, tuple(sorted(caches, key=lambda cache: -cache.size)))
 
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan
 from dermseg.benchmark.state import State, epochs_done, is_done, is_held, read_state
-from dermseg.inference.paths import printable
+from dermseg.console import say
+from dermseg.paths import printable
 
 Standing = Literal["done", "running", "left", "failed"]
 _LISTED = 10
@@ -101,7 +102,7 @@ def print_status(found: Survey, console: Console) -> None:
     console.print(_table(found))
     for status in found.having("running"):
         state = status.state or State("running")
-        _print(
+        say(
             console,
             f"running: {status.cell.name}, epoch {status.epochs} of {status.planned}, "
             f"process {state.pid} on {state.host}",
@@ -109,10 +110,10 @@ def print_status(found: Survey, console: Console) -> None:
     failed = found.having("failed")
     for status in failed[:_LISTED]:
         reason = status.state.error if status.state else None
-        _print(console, f"failed: {status.cell.name}: {reason or 'no reason was noted'}")
+        say(console, f"failed: {status.cell.name}: {reason or 'no reason was noted'}")
     if len(failed) > _LISTED:
-        _print(console, f"failed: and {len(failed) - _LISTED} more")
-    _print(console, summary_line(found))
+        say(console, f"failed: and {len(failed) - _LISTED} more")
+    say(console, summary_line(found))
 
 
 def summary_line(found: Survey) -> str:
@@ -183,7 +184,3 @@ def _table(found: Survey) -> Table:
 
 def _count(cells: Sequence[CellStatus], standing: str) -> str:
     return str(sum(status.standing == standing for status in cells) or "")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -9,8 +9,8 @@ from typing import Literal
 
 from dermseg import markdown
 from dermseg.evaluation.statistics import MeanInterval
-from dermseg.inference.paths import printable
 from dermseg.pages import escaped
+from dermseg.paths import printable
 
 Value = str | int | float | MeanInterval | None
 """None is a cell that has nothing to show, such as one that was not run."""

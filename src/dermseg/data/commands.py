@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dermseg.console import say
 from dermseg.data import cache as caches
 from dermseg.data.geometry import Geometry
 from dermseg.data.pairs import problem_lines
@@ -13,8 +14,8 @@ from dermseg.data.quality.examination import Examination, examine
 from dermseg.data.quality.record import write_record
 from dermseg.data.readers import read_collection
 from dermseg.data.synthetic import synthetic_collection
-from dermseg.inference.paths import require_writable
 from dermseg.pages import refuse_foreign_page
+from dermseg.paths import require_writable
 
 PAGE = "index.html"
 """Name of the page that `check` writes."""
@@ -44,19 +45,20 @@ def check(
     examination = examine(read_collection(Path(path), layout, masks))
     problems = examination.problems
     name = examination.collection.name
-    _print(f"{name}: {len(examination.measures):,} usable pairs, {len(problems):,} problems")
+    console = Console()
+    say(console, f"{name}: {len(examination.measures):,} usable pairs, {len(problems):,} problems")
     for line in problem_lines(problems, limit=len(problems)):
-        _print(f"  {line}")
+        say(console, f"  {line}")
     for line in _remarks(examination):
-        _print(f"  {line}")
+        say(console, f"  {line}")
     if page is not None:
         # Here, since matplotlib takes a while to import.
         from dermseg.data.quality.page import write_quality_page
 
         write_quality_page(page, examination, path)
-        _print(f"Open {page.resolve()}")
+        say(console, f"Open {page.resolve()}")
     elif _remarks(examination):
-        _print("  `--out DIR` shows them on a page")
+        say(console, "  `--out DIR` shows them on a page")
     if record is not None:
         write_record(record, examination, path)
     return len(problems)
@@ -108,31 +110,31 @@ def prepare(
         verify=True,
     )
     problems = [*collection.problems, *cache.problems]
+    console = Console()
     for line in problem_lines(problems):
-        _print(f"  {line}")
+        say(console, f"  {line}")
     made = ", ".join([geometry, *preprocessing])
-    _print(f"{len(cache.identifiers):,} pairs at {size} px ({made}) in {cache.directory}")
-    _print(f"checksum {cache.checksum}")
+    say(console, f"{len(cache.identifiers):,} pairs at {size} px ({made}) in {cache.directory}")
+    say(console, f"checksum {cache.checksum}")
     for folder in caches.outdated(cache):
-        _print(f"made of other files or by another version; delete it when nothing trains on it: {folder}")
+        say(
+            console,
+            f"made of other files or by another version; delete it when nothing trains on it: {folder}",
+        )
     words = ["dermseg", "train", "--data", path, "--size", str(size), "--geometry", geometry]
     words += ["--preprocessing", f"[{', '.join(preprocessing)}]"] if preprocessing else []
     words += ["--layout", layout] if layout != "auto" else []
     words += ["--masks", str(masks)] if masks else []
     words += ["--cache", str(out)] if out else []
-    _print(f"train on it: {shlex.join(words)}")
+    say(console, f"train on it: {shlex.join(words)}")
     return len(problems)
 
 
 def synthesize(out: Path, count: int, size: int, seed: int) -> None:
     """Draw synthetic pairs, and say where they are and how many lie there."""
     synthetic_collection(out, count, size, seed, progress=True)
+    console = Console()
     there = len(read_collection(out, "folder").pairs)
-    _print(f"{there:,} pairs in {out / 'images'} and {out / 'masks'}")
+    say(console, f"{there:,} pairs in {out / 'images'} and {out / 'masks'}")
     if there > count:
-        _print(f"{there - count:,} of them were there before; for {count:,} alone, name another folder")
-
-
-def _print(line: str) -> None:
-    """Print as it is: file names may hold brackets, and long ones must stay one word to copy."""
-    Console(soft_wrap=True).print(line, highlight=False, markup=False)
+        say(console, f"{there - count:,} of them were there before; for {count:,} alone, name another folder")

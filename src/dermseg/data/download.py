@@ -15,6 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from dermseg.console import say
 from dermseg.data.catalogue.entries import Entry, RemoteFile
 from dermseg.data.catalogue.table import by_hand, size_of
 from dermseg.data.checksums import matches
@@ -56,7 +57,7 @@ def download(entry: Entry, out: Path, console: Console, patience: Patience | Non
             try:
                 _provide(file, out, console, patience)
             except KeyboardInterrupt:
-                _say(console, "Interrupted; the same command goes on from here.")
+                say(console, "Interrupted; the same command goes on from here.")
                 raise
             except DataError as error:
                 failures.append(str(error))
@@ -65,7 +66,7 @@ def download(entry: Entry, out: Path, console: Console, patience: Patience | Non
         missing = [file for file in entry.files if _is_missing(file, out)]
     if failures:
         raise DataError("\n".join([*failures, *([by_hand(entry, missing, out)] if missing else [])]))
-    _say(console, f"{entry.pairs:,} images with masks are in {out}. Next: dermseg data check {out}")
+    say(console, f"{entry.pairs:,} images with masks are in {out}. Next: dermseg data check {out}")
 
 
 def _is_there(file: RemoteFile, out: Path) -> bool:
@@ -83,11 +84,9 @@ def _is_missing(file: RemoteFile, out: Path) -> bool:
 def _announce(entry: Entry, out: Path, console: Console) -> None:
     """Say what comes, how much, and under which licence, before anything is fetched."""
     note = f" ({entry.licence_note})" if entry.licence_note else ""
-    _say(
-        console, f"{entry.title}: {entry.pairs:,} images with masks, {size_of(entry)} to download into {out}"
-    )
-    _say(console, f"Licence: {entry.licence}{note}")
-    _say(console, f"Cite: {' | '.join(entry.citation)}")
+    say(console, f"{entry.title}: {entry.pairs:,} images with masks, {size_of(entry)} to download into {out}")
+    say(console, f"Licence: {entry.licence}{note}")
+    say(console, f"Cite: {' | '.join(entry.citation)}")
 
 
 def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience | None) -> None:
@@ -96,7 +95,7 @@ def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience |
     folder = out / file.folder if file.folder else None
     record = out / RECORDS / f"{file.folder}.json"
     if folder is not None and _is_there(file, out):
-        _say(console, f"{file.name}: there already")
+        say(console, f"{file.name}: there already")
         if record.exists():
             # A run that was killed between unpacking and deleting leaves it.
             archive.unlink(missing_ok=True)
@@ -117,7 +116,7 @@ def _provide(file: RemoteFile, out: Path, console: Console, patience: Patience |
         raise DataError(f"{archive} lacks some of its {file.images:,} images; fetch it again.")
     if folder is not None:
         archive.unlink()
-    _say(console, f"{file.name}: done")
+    say(console, f"{file.name}: done")
 
 
 def _check_found(file: RemoteFile, archive: Path, shown: "_Shown") -> None:
@@ -188,7 +187,7 @@ class _Shown:
 
     def retries(self, reason: str, attempt: int, attempts: int) -> None:
         """Say why another attempt follows."""
-        _say(self._console, f"{self._name}: {reason}; attempt {attempt} of {attempts} follows")
+        say(self._console, f"{self._name}: {reason}; attempt {attempt} of {attempts} follows")
 
     def _show(self, doing: str, done: int, total: int | None) -> None:
         if doing != self._doing:
@@ -197,8 +196,3 @@ class _Shown:
             self._task = self._bar.add_task(f"{doing} {self._name}", total=total, completed=done)
             self._doing = doing
         self._bar.update(self._task, completed=done, total=total)
-
-
-def _say(console: Console, line: str) -> None:
-    """Print as it is: names may hold brackets, and addresses must stay one word to copy."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)

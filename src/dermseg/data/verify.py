@@ -9,6 +9,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import Progress
 
+from dermseg.console import say
 from dermseg.data.catalogue.entries import NAMES, Entry, RemoteFile, entries, load_entry
 from dermseg.data.checksums import PIECE, matches, silent
 from dermseg.data.download import RECORDS
@@ -210,5 +211,5 @@ def print_verification(path: Path, name: str | None) -> bool:
             f"Move away what is wrong, then `dermseg data download {verification.entry.name} --out {path}`."
         )
         lines.append(again if verification.entry.files and path.is_dir() else "Replace what is wrong.")
-    Console(soft_wrap=True).print("\n".join(lines), highlight=False, markup=False)
+    say(Console(), "\n".join(lines))
     return verification.complete

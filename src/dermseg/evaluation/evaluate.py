@@ -22,7 +22,7 @@ from dermseg.evaluation.report import print_report, refuse_other_report, write_r
 from dermseg.evaluation.results import Evaluation, ScoredImage, lesions_of, mean_intervals
 from dermseg.evaluation.scoring import score_pair
 from dermseg.evaluation.sources import FolderSource, MaskSource, NetworkSource
-from dermseg.inference.paths import check_writable, require_writable
+from dermseg.paths import check_writable, require_writable
 
 
 def evaluate(

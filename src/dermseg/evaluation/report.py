@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dermseg.console import say
 from dermseg.data.images import read_image, read_mask
 from dermseg.errors import ConfigError, DataError
 from dermseg.evaluation.calibration import BINS, draw_reliability
@@ -21,7 +22,7 @@ from dermseg.evaluation.results import Evaluation, ScoredImage
 from dermseg.evaluation.sources import MaskSource
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import read_json, write_json, write_text
-from dermseg.inference.paths import printable
+from dermseg.paths import printable
 
 _SHOWN = 12
 """Images on the sheet of the worst ones."""
@@ -114,20 +115,18 @@ def print_report(evaluation: Evaluation, console: Console) -> None:
         error = evaluation.calibration.error
         console.print(f"Expected calibration error, pooled pixels, {BINS} bins: {error:.4f}")
     for line in leak_lines(evaluation.provenance):
-        console.print(printable(line), style="bold red", markup=False, highlight=False, soft_wrap=True)
+        say(console, line, style="bold red")
     worst = ", ".join(
         f"{image.pair.identifier} ({image.scores.dice:.3f})" for image in evaluation.ranked()[:_LISTED]
     )
-    console.print(printable(f"Worst by Dice: {worst}"), markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Worst by Dice: {worst}")
     if evaluation.problems:
         console.print(f"{len(evaluation.problems):,} not scored:", style="bold red")
     for problem in evaluation.problems[:_PROBLEMS]:
-        console.print(
-            printable(f"  {problem.path} {problem.reason}"), markup=False, highlight=False, soft_wrap=True
-        )
+        say(console, f"  {problem.path} {problem.reason}")
     if len(evaluation.problems) > _PROBLEMS:
         console.print(f"  and {len(evaluation.problems) - _PROBLEMS:,} more, listed in summary.json")
-    console.print(printable(f"Written to {evaluation.out}"), markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Written to {evaluation.out}")
 
 
 def _table(evaluation: Evaluation) -> Table:

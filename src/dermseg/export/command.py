@@ -31,6 +31,7 @@ def export(
     require_packages()  # before anything that takes long
     from rich.console import Console
 
+    from dermseg.console import say
     from dermseg.export.check import compare
     from dermseg.models.weights import load_model
 
@@ -54,7 +55,7 @@ def export(
         )
     free = "batch 1, " if fixed_size or not takes_any_size(model) else "any batch and size; compared at "
     for line in _report(model, out, f"opset {opset}, {free}", found[0]):
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     return 0
 
 

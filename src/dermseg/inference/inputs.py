@@ -15,7 +15,7 @@ from dermseg.data.pairs import Problem
 from dermseg.data.readers import HAM_IMAGES, HAM_MASKS, IMAGE_FOLDERS, ISIC_PARTS, MASK_FOLDERS
 from dermseg.errors import DataError
 from dermseg.inference.outputs import is_output
-from dermseg.inference.paths import printable
+from dermseg.paths import printable
 
 _NAME_BYTES = 200
 """Longest name of a result, so that its endings and temporary names fit the usual 255 bytes."""

@@ -14,6 +14,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import track
 
+from dermseg.console import say
 from dermseg.data.images import read_image
 from dermseg.data.pairs import Problem, listing, reason_of
 from dermseg.devices import resolve_device
@@ -28,11 +29,11 @@ from dermseg.inference.outputs import (
     output_files,
     write_outputs,
 )
-from dermseg.inference.paths import check_writable, printable, require_writable
 from dermseg.inference.predictor import Predictor
 from dermseg.models.base import check_threshold
 from dermseg.models.weights import load_model
 from dermseg.no_memory import is_out_of_memory
+from dermseg.paths import check_writable, printable, require_writable
 
 COLUMNS = (
     "source",
@@ -268,10 +269,6 @@ def _print_passed_over(folders: Sequence[Path], console: Console) -> None:
 
 def _print(report: PredictionReport, console: Console) -> None:
     total = len(report.images) + len(report.problems)
-    console.print(
-        f"Predicted {len(report.images):,} of {total:,} inputs; the table is {printable(report.table)}",
-        markup=False,
-        highlight=False,
-    )
+    say(console, f"Predicted {len(report.images):,} of {total:,} inputs; the table is {report.table}")
     for problem in report.problems:
-        console.print(printable(f"  {problem.path} {problem.reason}"), markup=False, highlight=False)
+        say(console, f"  {problem.path} {problem.reason}")

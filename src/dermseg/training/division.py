@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dermseg.console import say
 from dermseg.data.cache import Cache
 from dermseg.data.groups import Group, crossing, crossing_lines
 from dermseg.data.pairs import Collection
@@ -86,4 +87,4 @@ def _refuse(split: Split, crossed: Sequence[Group]) -> None:
 
 
 def _warn(console: Console, text: str) -> None:
-    console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+    say(console, f"warning: {text}", style="yellow")

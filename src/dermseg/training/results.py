@@ -11,9 +11,9 @@ from dermseg.data.dataset import CachedPairs
 from dermseg.data.splits import SIDES
 from dermseg.figures import PREDICTION_COLOUR, TARGET_COLOUR, Tile, contact_sheet, outlined_thumbnail
 from dermseg.files import read_json, write_json
-from dermseg.inference.paths import printable
 from dermseg.models.base import SegmentationModel
 from dermseg.models.weights import save_model
+from dermseg.paths import printable
 from dermseg.training.arguments import RUNTIME, TrainArguments
 from dermseg.training.checkpoints import newest_checkpoint, read_checkpoint
 from dermseg.training.curves import draw_curves

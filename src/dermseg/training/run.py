@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from dermseg.console import say
 from dermseg.devices import resolve_device
 from dermseg.errors import ConfigError
 from dermseg.models.base import SegmentationModel
@@ -84,7 +85,7 @@ def _train_in_folder(
             return _train(arguments, task, run, world, console)
         except KeyboardInterrupt:
             resume = shlex.join(["dermseg", "train", "--resume", str(run.path)])
-            _print(
+            say(
                 console, f"\nStopped after {len(run.history.epochs)} finished epochs. Continue with: {resume}"
             )
             raise
@@ -108,7 +109,7 @@ def _train(
     if complete:
         world.send(run)
     if complete and results_are_written(run.path, run.history):
-        _print(console, f"The run in {run.path} is finished; there is nothing to resume.")
+        say(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
     _check_checkpoints(arguments, run, console)
     images = load_images(arguments, run.path / "split.json", console)
@@ -128,7 +129,7 @@ def _train(
         except (KeyboardInterrupt, ConfigError):
             if finished := newest_checkpoint(run.path / "checkpoints"):
                 write_results(run.path, arguments, task, images, finished.history)
-                _print(
+                say(
                     console, f"weights of the {arguments.keep} epoch so far: {run.path / 'model.safetensors'}"
                 )
             raise
@@ -144,7 +145,7 @@ def _check_checkpoints(arguments: TrainArguments, run: RunFolder, console: Conso
     if arguments.keep == "best" and run.checkpoint is not None:
         notices.append(secure_best(run.checkpoint, run.history))
     for notice in filter(None, notices):
-        _print(console, f"warning: {notice}")
+        say(console, f"warning: {notice}")
 
 
 def _task(arguments: TrainArguments) -> SegmentationTask:
@@ -181,7 +182,7 @@ def _print_beginning(
         lines.append(f"continuing after epoch {len(run.history.epochs)}")
     if device == "cpu" and parameters > _LARGE:
         lines.append("a network of this size takes days on a CPU; --preset fast is made for one")
-    _print(console, "\n".join(lines))
+    say(console, "\n".join(lines))
 
 
 def _print_end(
@@ -202,9 +203,4 @@ def _print_end(
         lines.append(f"score it on the test images: {shlex.join(words)}")
     if not complete:
         lines.append(f"The time budget ended the run. Continue with: dermseg train --resume {folder}")
-    _print(console, "\n".join(lines))
-
-
-def _print(console: Console, text: str) -> None:
-    """Print as it is: names of files may hold brackets, and long ones must stay one word to copy."""
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+    say(console, "\n".join(lines))

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from dermseg.console import say
 from dermseg.data.cache import default_root, directory_for, prepare
 from dermseg.data.dataset import CachedPairs
 from dermseg.data.duplicates.cached import cached_duplicates
@@ -67,7 +68,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         preprocessing=arguments.preprocessing,
     )
     for line in problem_lines([*collection.problems, *cache.problems]):
-        console.print(f"left out: {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+        say(console, f"left out: {line}", style="yellow")
     if split_file.exists():
         split = load_split(split_file)
         split.check(cache.identifiers)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from dermseg.console import say
 from dermseg.data.catalogue.entries import Entry, Overlap, RemoteFile, entries
 
 UNKNOWN = "-"
@@ -54,7 +55,7 @@ def print_entry(entry: Entry) -> None:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-    Console(soft_wrap=True).print("\n".join(lines), highlight=False, markup=False)
+    say(Console(), "\n".join(lines))
 
 
 def size_of(entry: Entry) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dermseg.console import say
 from dermseg.data.cache import directory_for, prepare
 from dermseg.data.duplicates import COMPARED_SIZE
 from dermseg.data.groups import crossing, crossing_lines
@@ -55,7 +56,7 @@ def draw(
     """
     if protocol is not None and folds is not None:
         raise ConfigError(f"The protocol {protocol} says how many folds there are; leave folds out.")
-    console = Console(soft_wrap=True)
+    console = Console()
     material = _read(data, layout, masks, groups, cache, console)
     if protocol is not None:
         splits = draw_protocol(protocol, material, seed)
@@ -70,7 +71,7 @@ def draw(
         save_split(split, file)
         _describe(console, split, file, material)
     if splits[0].warning:
-        _print(console, f"warning: {splits[0].warning}", style="yellow")
+        say(console, f"warning: {splits[0].warning}", style="yellow")
     return files
 
 
@@ -83,10 +84,10 @@ def _read(
         collection.pairs, COMPARED_SIZE, directory_for(data, COMPARED_SIZE, cache), progress=True
     )
     for line in problem_lines([*collection.problems, *prepared.problems]):
-        _print(console, f"left out: {line}")
+        say(console, f"left out: {line}")
     material = gather(collection, data, prepared, groups, progress=console.is_terminal)
     together = {name for group in material.groups for name in group.identifiers}
-    _print(
+    say(
         console,
         f"{collection.name}: {len(material.identifiers):,} images, {len(together):,} of them kept together "
         "with others (near-duplicates, one lesion, or one patient)",
@@ -102,33 +103,28 @@ def _require_the_same(split: Split, file: Path) -> None:
 
 def list_named() -> None:
     """Print the splits that come with the package, and the protocols by which data can be divided."""
-    console = Console(soft_wrap=True)
-    _print(console, "Frozen splits, for dermseg train | evaluate --split NAME:", style="bold")
+    console = Console()
+    say(console, "Frozen splits, for dermseg train | evaluate --split NAME:", style="bold")
     for name in frozen_splits():
         split = load_split(name)
-        _print(console, f"  {name}: {_sizes(split)}; {split.origin['data']}")
-    _print(
+        say(console, f"  {name}: {_sizes(split)}; {split.origin['data']}")
+    say(
         console,
         "\nProtocols, for dermseg data split PATH --protocol NAME or dermseg train --split NAME[:FOLD]:",
         style="bold",
     )
     for name, protocol in PROTOCOLS.items():
-        _print(console, f"  {name}: {protocol.summary}. Source: {protocol.source}")
+        say(console, f"  {name}: {protocol.summary}. Source: {protocol.source}")
         if protocol.warning:
-            _print(console, f"    warning: {protocol.warning}", style="yellow")
+            say(console, f"    warning: {protocol.warning}", style="yellow")
 
 
 def _describe(console: Console, split: Split, file: Path, material: Material) -> None:
-    _print(console, f"{file}: {_sizes(split)}; checksum {split.checksum[:16]}")
+    say(console, f"{file}: {_sizes(split)}; checksum {split.checksum[:16]}")
     # Only official parts have any.
     for line in crossing_lines(crossing(material.groups, split), split):
-        _print(console, f"  warning: on two sides: {line}", style="yellow")
+        say(console, f"  warning: on two sides: {line}", style="yellow")
 
 
 def _sizes(split: Split) -> str:
     return ", ".join(f"{len(getattr(split, side)):,} {side}" for side in SIDES)
-
-
-def _print(console: Console, line: str, style: str | None = None) -> None:
-    """Print as it is: names of files may hold brackets."""
-    console.print(line, style=style, highlight=False, markup=False)

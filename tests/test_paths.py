@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dermseg.errors import DataError
-from dermseg.inference.paths import check_writable, printable, require_writable
+from dermseg.paths import check_writable, printable, require_writable
 
 
 def test_bytes_that_are_no_text_can_be_printed():
