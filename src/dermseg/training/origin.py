@@ -28,11 +28,10 @@ class Origin:
     """Note of their training, for the weights that the run makes."""
 
     def network(self) -> SegmentationModel:
-        """Build the network for a checkpoint to fill, in evaluation mode, as `load_model` gives it."""
+        """Build the network for a checkpoint to fill."""
         network = create_model(self.model, **_tuples(self.arguments))
         network.preprocessing = Preprocessing(**_tuples(self.preprocessing))
-        # Training goes on in the mode that the network comes in.
-        return network.eval()
+        return network
 
 
 def write_origin(folder: Path, network: SegmentationModel, earlier: Mapping[str, Any]) -> None:
