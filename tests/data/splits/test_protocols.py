@@ -22,6 +22,7 @@ def test_published_counts():
     folds = draw_protocol("paper-5-fold", material)
     assert [fold.name for fold in folds] == [f"paper-5-fold-{number}" for number in range(1, 6)]
     assert sorted(name for fold in folds for name in fold.test) == list(NAMES)
+    assert all(abs(len(fold.validation) - 207.5) <= 1 for fold in folds)
 
 
 def test_shares_where_the_data_are_others():

@@ -10,6 +10,9 @@ from dermseg.data.splits import SIDES, Split, frozen_splits, hold_out, k_fold, l
 from dermseg.errors import ConfigError, DataError
 
 NAMES = [f"image-{number:03d}" for number in range(100)]
+FEW = "abcdefghijkl"
+KINDS = {name: "ab"[index % 3 == 0] for index, name in enumerate(FEW)}
+TOGETHER = [("a", "b"), ("c", "k")]
 
 
 def side_of(split: Split) -> dict[str, str]:
@@ -49,6 +52,8 @@ class TestHoldOut:
     def test_draw_never_changes(self):
         # Results name splits by seed, so a release must not draw others.
         assert hold_out("abcdefgh", validation=1, test=2, seed=0).test == ("f", "g")
+        split = hold_out(FEW, validation=2, test=3, seed=1, groups=TOGETHER, strata=KINDS)
+        assert (split.validation, split.test) == (("d", "e"), ("g", "h", "l"))
 
     @given(st.sets(st.text(min_size=1), min_size=4, max_size=40), st.integers(0, 5), st.data())
     def test_groups_stay_on_one_side(self, names, seed, data):
@@ -76,6 +81,11 @@ class TestKFold:
         assert all(set(split.identifiers) == set(NAMES) for split in splits)
         assert all(len(split.validation) == 7 for split in splits)
         assert splits[0].name == "k-fold-1-of-3"
+
+    def test_draw_never_changes(self):
+        splits = k_fold(FEW, folds=3, validation=2, seed=1, groups=TOGETHER, strata=KINDS)
+        drawn = ["".join(getattr(split, side)) for split in splits for side in ("validation", "test")]
+        assert drawn == ["el", "fghj", "ef", "abdil", "ij", "cek"]
 
     @pytest.mark.parametrize("kinds", [None, {name: name[-1] for name in NAMES}])
     def test_no_image_chooses_the_epoch_of_two_folds(self, kinds):
