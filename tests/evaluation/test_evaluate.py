@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -209,10 +210,25 @@ def test_only_the_same_evaluation_is_replaced(tmp_path, data, predictions, split
     rows, _ = written(tmp_path / "out")
     assert [row["identifier"] for row in rows] == ["d"]
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch)
-    for other in ({"part": "train"}, {"split": None}, {"predictions": None, "weights": weights}):
+    elsewhere, others = (shutil.copytree(path, tmp_path / "copies" / path.name) for path in (data, folder))
+    for other in (
+        {"part": "train"},
+        {"split": None},
+        {"data": elsewhere},
+        {"predictions": others},
+        {"predictions": None, "weights": weights},
+    ):
         with pytest.raises(ConfigError, match="out holds the results of something else"):
             evaluate(**(same | other))
     assert written(tmp_path / "out")[0] == rows
+
+
+def test_the_results_of_other_weights_are_not_replaced(tmp_path, data, monkeypatch):
+    for threshold in (0.4, 0.5):
+        weights = save_dark_model(tmp_path / f"{threshold}.safetensors", monkeypatch, threshold=threshold)
+        evaluate(data, weights=weights, out=tmp_path / str(threshold))
+    with pytest.raises(ConfigError, match=r"0\.4 holds the results of something else"):
+        evaluate(data, weights=weights, out=tmp_path / "0.4")
 
 
 @pytest.mark.parametrize("text", ['{"epochs": 3}', "[]", "{"])
@@ -321,6 +337,9 @@ def test_a_network_is_not_scored_on_what_it_learned_from(tmp_path, data, split, 
     evaluate(data, weights=weights, split=split, part="validation", out=tmp_path / "validation")
     with pytest.raises(DataError, match="1 of the 1 images"):
         evaluate(data, weights=weights, split=split, part="train", out=tmp_path / "train")
+    # Of no split, no image is on the validation side.
+    with pytest.raises(DataError, match=r"2 of the 4 images"):
+        evaluate(data, weights=weights, part="validation", out=tmp_path / "sides")
     assert "NOT A TEST" not in capsys.readouterr().out
     evaluate(data, weights=weights, allow_leak=True, out=tmp_path / "all")
     assert written(tmp_path / "all")[1]["trained_on_these"] == ["a", "b"]

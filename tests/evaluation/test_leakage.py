@@ -18,7 +18,7 @@ from dermseg.data.synthetic import synthetic_collection
 from dermseg.errors import CheckpointError, DataError
 from dermseg.evaluation import leak_check, report
 from dermseg.evaluation.evaluate import evaluate
-from dermseg.evaluation.leakage import read_learned
+from dermseg.evaluation.leakage import Learned, read_learned
 from dermseg.models.ensemble import Ensemble
 from dermseg.models.weights import load_model, read_notes, save_model
 from inference.fakes import save_dark_model
@@ -249,6 +249,22 @@ def test_the_split_is_known_only_if_all_members_have_it(tmp_path, monkeypatch):
     notes["members"][1]["split"]["checksum"] = "y"
     weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
     assert read_learned(weights).split is None
+
+
+def test_of_networks_that_share_no_split_none_is_excused():
+    nothing = {"train": (), "validation": ()}
+    learned = Learned(nothing, split=None, others=(Learned({"train": ("a",), "validation": ()}, split="x"),))
+    own, others = learned.divided("x")
+    assert (own.names("test"), others.names("test")) == ((), ("a",))
+
+
+def test_pictures_are_compared_only_if_those_of_every_member_are_known(data, drawn, tmp_path, monkeypatch):
+    notes = ensemble_notes(["a"], ["b"])
+    split, picture = Split("s", ("a",), (), ()), fingerprint("a", read_image(drawn.pairs[0].image))
+    notes["members"][0]["fingerprints"] = write_note(split, [picture], "squash")
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    evaluate(data, weights=weights, out=tmp_path / "out")
+    assert summary(tmp_path / "out")["leak_check"] == ["names"]
 
 
 @pytest.mark.parametrize("members", [2, [], ["x"]])
