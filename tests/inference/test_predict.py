@@ -10,6 +10,8 @@ from PIL import Image
 from dermseg.errors import CheckpointError, DataError, DermsegError
 from dermseg.inference import predict as module
 from dermseg.inference.predict import COLUMNS, predict
+from dermseg.models.expected_dice import ExpectedDice
+from dermseg.models.weights import load_model, save_model
 
 from .fakes import disc, lesion_image, save_dark_model, write_lesion
 
@@ -33,7 +35,7 @@ def overlap(a, b):
 
 
 def test_files_and_table_agree(tmp_path, weights):
-    mask = disc(200, 300)
+    mask = disc(200, 300, 50, (60, 170)) | disc(200, 300, 50, (60, 200))
     source = write_lesion(tmp_path / "in" / "mole.png", mask)
     report = predict(source, weights, out=tmp_path / "out")
     assert not report.problems
@@ -44,11 +46,25 @@ def test_files_and_table_agree(tmp_path, weights):
     written = mask_of(report)
     assert overlap(written, mask) > 0.95
     assert int(row["area_pixels"]) == written.sum()
-    columns = np.flatnonzero(written.any(axis=0))
-    assert (int(row["box_left"]), int(row["box_width"])) == (columns[0], columns[-1] - columns[0] + 1)
+    for first, length, across in (("box_left", "box_width", 0), ("box_top", "box_height", 1)):
+        places = np.flatnonzero(written.any(axis=across))
+        assert (int(row[first]), int(row[length])) == (places[0], places[-1] - places[0] + 1)
+    assert float(row["area_share"]) == pytest.approx(written.mean(), abs=1e-6)
+    assert (row["components"], row["threshold"], row["model"]) == ("1", "0.5", "dark_pixels")
+    probability = np.asarray(Image.open(report.images[0].files.probability)) / 255
+    assert float(row["mean_probability"]) == pytest.approx(probability[written].mean(), abs=0.003)
+    assert row["expected_dice"] == ""
     for kind in ("mask", "probability", "overlay"):
         with Image.open(tmp_path / "out" / row[kind]) as picture:
             assert picture.size == (300, 200)
+
+
+def test_what_the_weights_expect_is_in_the_table(tmp_path, weights):
+    model = load_model(weights)
+    model.expected_dice = ExpectedDice(0.25, 0.5)
+    save_model(model, weights)
+    report = predict(write_lesion(tmp_path / "x.png"), weights, out=tmp_path / "out")
+    assert 0.5 < float(rows(report)[0]["expected_dice"]) == round(report.images[0].expected_dice, 4) < 0.75
 
 
 def hostile(folder):

@@ -9,6 +9,7 @@ from dermseg.data.geometry import place
 from dermseg.data.images import resize_image
 from dermseg.errors import CheckpointError, ConfigError, DataError
 from dermseg.inference.predictor import Predictor
+from dermseg.models.expected_dice import ExpectedDice
 
 from .fakes import DarkPixels, dark_model, disc, lesion_image
 
@@ -48,6 +49,15 @@ def test_threshold_is_the_networks_own_unless_given():
     own, lower = Predictor(model).predict(image), Predictor(model, threshold=0.1).predict(image)
     assert (own.threshold, lower.threshold) == (0.9, 0.1)
     assert own.mask.sum() < lower.mask.sum()
+
+
+def test_the_weights_estimate_of_dice_is_that_of_this_outline():
+    model = dark_model()
+    image = lesion_image(disc(50, 70))
+    assert Predictor(model).predict(image).expected_dice is None
+    model.expected_dice = ExpectedDice(-0.2, 1.1)
+    found = Predictor(model).predict(image)
+    assert found.expected_dice == model.expected_dice(found.probability, found.mask)
 
 
 class Leaning(DarkPixels):
