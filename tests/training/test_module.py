@@ -77,7 +77,22 @@ def test_the_steps_of_a_batch_go_through_the_scales_with_the_same_view():
     assert [masks.shape[-1] for _, masks in views] == [32, 64, 96] * 2
     resized = at_scale(*views[1], 1.5)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(resized, views[2], strict=True))
+    # Corners are aligned: halved, they are not mixed with their neighbours.
+    for smaller, original in zip(views[0], views[1], strict=True):
+        torch.testing.assert_close(smaller[..., ::31, ::31], original[..., ::63, ::63].float())
     assert not torch.equal(views[1][0], views[4][0])
+
+
+def test_seed_epoch_step_and_process_each_decide_the_view(monkeypatch):
+    def view(seed=0, epoch=0, step=0, part=()):
+        monkeypatch.setattr(SegmentationTask, "current_epoch", epoch)
+        trained = task(seed=seed)
+        trained.part = part
+        return trained.views(*batch(), step)[0]
+
+    assert torch.equal(view(), view())
+    for other in ({"seed": 1}, {"epoch": 1}, {"step": 1}, {"part": (1,)}):
+        assert not torch.equal(view(**other), view())
 
 
 @pytest.mark.parametrize(("size", "scale", "side"), [(352, 0.75, 256), (352, 1.25, 448), (32, 0.1, 32)])
