@@ -86,3 +86,7 @@ def test_plateau_is_pytorchs_reduce_on_plateau():
     found = rates(60, losses=losses, schedule="plateau", schedule_epochs=5, schedule_factor=0.5)
     assert found == pytest.approx(expected)
     assert found[-1] < 0.2
+    plateau = {"schedule": "plateau", "schedule_epochs": 5, "schedule_factor": 0.5}
+    assert rates(60, losses=losses, lowest=0.3, **plateau) == [max(rate, 0.3) for rate in found]
+    # Losses of the warm-up, which no later epoch reaches, do not count.
+    assert rates(62, losses=[0.0, 0.0, *losses], warmup_epochs=2, **plateau)[2:] == found
