@@ -57,6 +57,15 @@ def test_validation_is_drawn_from_training_where_it_is_not_official(isic, tiny, 
     assert found["train"] | found["validation"] == {*range(1, 9)}
 
 
+def test_official_parts_are_kept_and_what_lies_on_two_of_them_is_named(isic, tiny, tmp_path):
+    data = isic(train=(1, 2, 157), validation=(3,), test=(14946,))
+    images, text = load(tiny(data=data, size=16), tmp_path / "split.json")
+    assert sides(images) == {"train": {1, 2, 157}, "validation": {3}, "test": {14946}}
+    [leak] = images.split.origin["leaks"]
+    assert leak.startswith("ISIC_0000157 in train, ISIC_0014946 in test")
+    assert "related images on two sides" in text
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_images_of_one_lesion_stay_on_one_side(isic, tiny, tmp_path, seed):
     data = isic(train=[157, 14946, 164, 14795, 169, 15132, 173, 15110])
