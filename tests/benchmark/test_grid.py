@@ -325,6 +325,6 @@ def test_the_recipe_of_the_authors_is_taken_and_settings_win(run, tmp_path):
     assert found.plan.epochs == {"unext": 2}
 
 
-def test_weights_and_native_masks_are_kept_on_demand(run, tmp_path):
+def test_weights_are_kept_on_demand(run, tmp_path):
     run(models=[MODELS[0]], keep_weights=True, settings={"epochs": 1})
     assert len(list((tmp_path / "results").rglob("model.safetensors"))) == 2
