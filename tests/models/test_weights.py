@@ -49,6 +49,15 @@ def test_the_file_describes_itself(file):
     assert description["notes"] == {"data": "synthetic"}
 
 
+def test_weights_that_began_from_imagenet_are_loaded_without_a_download(tmp_path, monkeypatch):
+    monkeypatch.setattr("dermseg.models.encoders.downloading", None)
+    model = create_model("xlstm_vmunet", encoder="test_resnet", fusion_width=8, **SMALL)
+    model.arguments["pretrained"] = True
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in model.state_dict().items())
+
+
 def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     before = file.read_bytes()
 
