@@ -1,12 +1,13 @@
 """What a benchmark that goes on takes, and what it refuses."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from dermseg.benchmark.preparation import prepare_benchmark
-from dermseg.errors import ConfigError
+from dermseg.errors import ConfigError, DataError
 
 SYSTEMS = ["fa_net", "unet"]
 """Under their own recipes, trained for 500 and for 100 epochs."""
@@ -54,3 +55,13 @@ def test_what_every_recipe_says_already_is_taken(own):
 def test_the_value_of_the_one_recipe_is_taken(own):
     own(["fa_net"])
     assert own(epochs=500).epochs == {"fa_net": 500}
+
+
+def test_other_images_than_it_began_with_are_refused(grid, drawn, tmp_path):
+    prepare_benchmark(grid(tmp_path / "results"), Console(quiet=True))
+    fewer = shutil.copytree(drawn, tmp_path / drawn.name)
+    next((fewer / "images").iterdir()).unlink()
+    before = (tmp_path / "results" / "benchmark.json").read_bytes()
+    with pytest.raises(DataError, match="11 usable images that are not the 12"):
+        prepare_benchmark(grid(tmp_path / "results", data=str(fewer)), Console(quiet=True))
+    assert (tmp_path / "results" / "benchmark.json").read_bytes() == before
