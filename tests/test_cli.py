@@ -127,6 +127,23 @@ def test_a_flag_that_the_weights_decide_can_be_set_either_way(calls, words, tta)
     assert ("tta", tta) in made[0]
 
 
+def test_an_evaluation_and_a_prediction_pass_their_options_on(calls):
+    made = calls("dermseg.evaluation.evaluate.evaluate", SimpleNamespace(problems=()))
+    words = (
+        "--weights w --predictions p --layout folder --masks m --split s --part train --out o --device cpu"
+    )
+    assert main(["evaluate", "DATA", *words.split(), "--groups", "g", "--allow-leak", "--tta"]) == 0
+    calls("dermseg.inference.predict.predict", SimpleNamespace(images="a", problems=""))
+    words = "--weights w --out o --threshold 0.3 --device cpu --no-tta"
+    assert main(["predict", "a.jpg", *words.split()]) == 0
+    paths = {name: Path(name[0]) for name in ("weights", "predictions", "masks", "out", "groups")}
+    choices = {"layout": "folder", "split": "s", "part": "train", "device": "cpu"}
+    assert made[0][0] == "DATA"
+    assert dict(made[0][1:]) == paths | choices | {"allow_leak": True, "tta": True}
+    assert made[1][:2] == (["a.jpg"], Path("w"))
+    assert dict(made[1][2:]) == {"out": Path("o"), "threshold": 0.3, "device": "cpu", "tta": False}
+
+
 def test_an_evaluation_with_problems_has_status_1(calls):
     calls("dermseg.evaluation.evaluate.evaluate", SimpleNamespace(problems=("one",)))
     assert main(["evaluate", "DATA"]) == 1
