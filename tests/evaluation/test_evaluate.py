@@ -105,6 +105,16 @@ def test_the_pictures_show_images_with_both_outlines(tmp_path, data, predictions
             assert min(picture.size) > 200
 
 
+def test_outlines_have_the_colours_that_the_legend_says(tmp_path, data, predictions, monkeypatch):
+    shown, legends = [], []
+    monkeypatch.setattr(report, "outlined_thumbnail", lambda _, outlines: shown.append(outlines))
+    monkeypatch.setattr(report, "contact_sheet", lambda *_, legend, **__: legends.append(dict(legend)))
+    evaluate(data, predictions=predictions[0], out=tmp_path / "out")
+    masks = {colour: mask for mask, colour in shown[0]}  # of d, the worst, for which nothing is predicted
+    assert not masks[legends[0]["prediction"]].any()
+    assert np.array_equal(masks[legends[0]["target"]], shifted(disc(*SHAPES["d"]), 3))
+
+
 def test_an_image_that_cannot_be_shown_does_not_take_the_scores_with_it(
     tmp_path, data, predictions, monkeypatch
 ):

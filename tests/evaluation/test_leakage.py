@@ -165,6 +165,7 @@ def test_a_table_that_is_found_and_given_counts_once(data, drawn, weights_of, tm
     table.write_text(f"image_id,lesion_id\n{drawn.identifiers[0]},L1\nISIC_0000002,L1\n")
     evaluate(data, weights=weights_of(), groups=table, allow_leak=True, out=tmp_path / "out")
     assert len(summary(tmp_path / "out")["leaks"]) == 1
+    assert summary(tmp_path / "out")["leak_check"] == ["names", "lesions and patients", "pictures"]
 
 
 def test_pairs_of_one_lesion_that_the_package_knows_are_refused(data, drawn, weights_of, tmp_path):
