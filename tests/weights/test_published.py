@@ -1,5 +1,7 @@
 """The weights in this checkout: within their sizes, licensed, able to outline what they never saw."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from dermseg.models.weights import load_model, read_notes
 from dermseg.weights import card_file, shipped, weight_file
 
 MEBIBYTES = {"default": 16, "tiny": 1}
+DICE = {"default": 0.8865, "tiny": 0.8585}
+"""Of six drawn lesions, by the weights as published: no release may outline with them otherwise."""
 ALL = pytest.mark.parametrize("name", sorted(shipped()))
 
 
@@ -28,15 +32,12 @@ def test_it_outlines_drawn_lesions(name):
         image, mask = draw_lesion(192, np.random.default_rng(seed))
         outline = predictor.predict(image).mask
         dice.append(2 * (outline & mask).sum() / (outline.sum() + mask.sum()))
-    assert np.mean(dice) > 0.75
+    assert np.mean(dice) == pytest.approx(DICE[name], abs=0.002)
 
 
 @ALL
 def test_no_picture_of_a_patient_goes_with_it(name):
-    notes = read_notes(name)
-    while notes is not None:
-        assert "fingerprints" not in notes
-        notes = notes.get("earlier")
+    assert '"fingerprints"' not in json.dumps(read_notes(name))
 
 
 @ALL
