@@ -64,6 +64,12 @@ class TestHoldOut:
         assert sides.keys() == names
         assert len({sides[name] for name in {*group, *([min(names)] if group else [])}}) <= 1
 
+    def test_groups_make_no_side_larger_than_asked_for(self):
+        groups = [NAMES[first : first + 3] for first in range(0, 99, 3)]
+        split = hold_out(NAMES, validation=10, test=20, groups=groups)
+        assert 8 <= len(split.validation) <= 10
+        assert 18 <= len(split.test) <= 20
+
     @pytest.mark.parametrize(
         ("validation", "test"),
         [(0.5, 0.5), (50, 50), (-1, 10), (0.1, 1.5), (math.nan, 1), (0.1, math.inf)],
