@@ -27,7 +27,10 @@ def run(code: str) -> dict[str, Any]:
 def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).integers(0, 255, (9, 12, 3), np.uint8)
-    Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC).save("photo.jpg", quality=95)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held on its side
+    picture = Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC)
+    picture.save("photo.jpg", quality=95, exif=turned)
     return dermseg.read_image("photo.jpg")
 
 
