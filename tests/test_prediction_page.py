@@ -50,8 +50,11 @@ def test_another_program_outlines_what_dermseg_does(photo: np.ndarray):
 
 
 def test_the_lines_of_python_run(photo: np.ndarray):
-    code = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
-    assert run(code)["segmentation"].mask.shape == photo.shape[:2]
+    first, second, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    named = run(first + second)
+    assert named["segmentation"].mask.shape == photo.shape[:2]
+    assert not named["report"].problems
+    assert named["report"].table.is_file()
 
 
 def test_every_column_of_the_table_is_explained():
