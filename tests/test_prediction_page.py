@@ -27,7 +27,10 @@ def run(code: str) -> dict[str, Any]:
 def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).integers(0, 255, (9, 12, 3), np.uint8)
-    Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC).save("photo.jpg", quality=95)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held on its side
+    picture = Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC)
+    picture.save("photo.jpg", quality=95, exif=turned)
     return dermseg.read_image("photo.jpg")
 
 
@@ -47,8 +50,11 @@ def test_another_program_outlines_what_dermseg_does(photo: np.ndarray):
 
 
 def test_the_lines_of_python_run(photo: np.ndarray):
-    code = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
-    assert run(code)["segmentation"].mask.shape == photo.shape[:2]
+    first, second, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    named = run(first + second)
+    assert named["segmentation"].mask.shape == photo.shape[:2]
+    assert not named["report"].problems
+    assert named["report"].table.is_file()
 
 
 def test_every_column_of_the_table_is_explained():

@@ -29,6 +29,7 @@ def test_after_two_hyphens_words_stay_as_they_are():
     ("words", "said"),
     [
         (["predict", "x.png", "--threshold", "abc"], 'option "threshold": expected float, got abc.'),
+        (["train", "--learning_rate", "fast"], 'option "learning_rate": expected float, got fast.'),
         (["export", "tiny", "--form", "x"], "option \"form\": expected one of 'scan', 'chunked', got x."),
         (["predict"], "the following arguments are required: paths."),
         (

@@ -9,6 +9,7 @@ _CLASS = re.compile(r"<class '([\w.]+)'>")
 _LONGEST = 500
 """Letters of a message; a value that it quotes may be a whole file."""
 _CHOICE = re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: ")
+_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value:")
 
 
 def underscored(words: Sequence[str]) -> list[str]:
@@ -25,6 +26,7 @@ def one_line(error: Exception) -> str:
     """Say in one short line, without the parser's own vocabulary, what is wrong with an option."""
     said = " ".join(str(error).replace("Parser key ", "option ").split()).rstrip(".")
     said = _CHOICE.sub(r"expected one of \1, got ", _UNION.sub(_expected, said))
+    said = _TYPE.sub(r"expected \1, got", said)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]} ..."
 
 

@@ -116,5 +116,5 @@ def test_a_missing_package_is_named_with_its_remedy(vm_unet, tmp_path: Path, mon
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name)
     )
-    with pytest.raises(ConfigError, match="onnxscript not installed; remedy: pip install onnxscript"):
+    with pytest.raises(ConfigError, match=r"onnxscript not installed; .* install onnxscript"):
         export_onnx(vm_unet, tmp_path / "model.onnx")

@@ -26,6 +26,15 @@ def test_folders_are_searched_with_their_sub_folders(folder):
     assert found(folder) == (["a.JPG", "b.png", "c.tif"], [])
 
 
+def test_pictures_of_formats_that_are_not_read_are_problems(folder):
+    (folder / "deep" / "IMG_1.HEIC").write_bytes(b"phone")
+    (folder / ".hidden.heic").write_bytes(b"phone")
+    names, [problem] = found(folder)
+    assert names == ["a.JPG", "b.png", "c.tif"]
+    assert problem.path.name == "IMG_1.HEIC"
+    assert "export it as PNG or JPEG" in problem.reason
+
+
 def test_globs(folder):
     assert found(f"{folder}/*.png")[0] == ["b.png"]
     assert found(f"{folder}/**/*.tif")[0] == ["c.tif"]

@@ -16,6 +16,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case endings of the files taken for images; files are opened if they have one of these formats."""
 
+UNREAD_SUFFIXES = frozenset({".dcm", ".dicom", ".heic", ".heif"})
+"""Lower-case endings of pictures that are not read: DICOM, and what phones write."""
+
 MAX_PIXELS = 178_956_970
 """Larger images are refused (Pillow's own limit): a tiny file can unpack to more memory than there is."""
 

@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 import dermseg
 from dermseg.errors import ConfigError
 from dermseg.files import replacing
+from dermseg.installing import installing
 from dermseg.models.base import SegmentationModel
 from dermseg.models.ensemble import members_of
 from dermseg.ops.backend import VARIABLE, wanted
@@ -44,7 +45,7 @@ def require_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{', '.join(missing)} not installed; remedy: pip install {' '.join(missing)}")
+        raise ConfigError(f"{', '.join(missing)} not installed; remedy: {installing(*missing)}")
 
 
 def export_onnx(

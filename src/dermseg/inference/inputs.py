@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from dermseg.data.images import IMAGE_SUFFIXES
+from dermseg.data.opening import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from dermseg.data.pairs import Problem
 from dermseg.data.readers import HAM_IMAGES, HAM_MASKS, IMAGE_FOLDERS, ISIC_PARTS, MASK_FOLDERS
 from dermseg.errors import DataError
@@ -37,7 +37,8 @@ def find_images(paths: Sequence[str | Path]) -> Inputs:
     """Find the images that files, folders and glob patterns stand for.
 
     Folders are searched with all their sub-folders for files with an image's ending
-    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
+    (`dermseg.data.opening.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
+    Pictures of formats that are not read (`UNREAD_SUFFIXES` there) are problems.
     Files named one by one or matched by a pattern are taken whatever their ending. Passed over are pictures
     that dermseg wrote itself (masks, maps, overlays), so that a folder with results in it can be predicted
     again, and the masks of a data set: folders beside a folder of images, by the names that
@@ -133,8 +134,13 @@ def _walk(folder: Path, inputs: Inputs) -> Iterator[Path]:
         inputs.mask_folders.extend(Path(parent, name) for name in sorted(masks))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in masks)
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            ending = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if ending in IMAGE_SUFFIXES:
                 yield Path(parent, name)
+            elif ending in UNREAD_SUFFIXES:
+                inputs.problems.append(Problem(Path(parent, name), _unread(ending)))
 
 
 def _mask_folders(folders: Sequence[str]) -> set[str]:
@@ -150,6 +156,10 @@ def _mask_folders(folders: Sequence[str]) -> set[str]:
         if image_folder:
             masks |= {f"{case}_lesion", f"{case}_roi"}
     return masks.intersection(folders)
+
+
+def _unread(ending: str) -> str:
+    return f"is of a format that is not read ({ending}); export it as PNG or JPEG"
 
 
 def _nothing(argument: str | Path) -> str:

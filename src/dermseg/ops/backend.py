@@ -15,6 +15,7 @@ import torch
 from torch.autograd import forward_ad
 
 from dermseg.errors import ConfigError, DermsegWarning
+from dermseg.installing import installing
 
 BACKENDS = ("reference", "numba", "triton")
 VARIABLE = "DERMSEG_BACKEND"
@@ -83,7 +84,7 @@ def _numba_obstacle(device: str, dtype: str) -> str | None:
     if device != "cpu" or dtype not in _TYPES:
         return f"the numba back-end does not run {dtype} on {device}"
     if importlib.util.find_spec("numba") is None:
-        return "numba is not installed (remedy: pip install numba)"
+        return f"numba is not installed (remedy: {installing('numba')})"
     return None
 
 
@@ -94,9 +95,9 @@ def _triton_obstacle(device: str, dtype: str) -> str | None:
         remedy = " (remedy: set TRITON_INTERPRET=1 before Python starts)" if device == "cpu" else ""
         return f"the triton back-end does not run {dtype} on {device}{remedy}"
     if importlib.util.find_spec("triton") is None:
-        return "triton is not installed (remedy: pip install triton; on Windows, triton-windows)"
+        return f"triton is not installed (remedy: {installing('triton')}; on Windows, triton-windows)"
     if _triton_version() < _TRITON_FLOOR:
-        return "triton is older than 3.3 (remedy: pip install 'torch>=2.7')"
+        return f"triton is older than 3.3 (remedy: {installing('torch>=2.7')})"
     if device == "cuda" and torch.cuda.is_available() and torch.cuda.get_device_capability() < _CAPABILITY:
         return "this GPU is older than Triton supports"
     return None

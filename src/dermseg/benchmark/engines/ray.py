@@ -6,6 +6,7 @@ from typing import Any
 from dermseg.benchmark.cell import Job, Outcome, note_crash, run_cell
 from dermseg.benchmark.engines.engine import TICK, Monitor
 from dermseg.errors import ConfigError
+from dermseg.installing import installing
 
 RETRIES = 3
 """Times that Ray starts a task again whose worker or machine died; the cell goes on from its last epoch."""
@@ -32,7 +33,7 @@ class RayCluster:
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("the engine ray needs Ray: pip install ray") from error
+            raise ConfigError(f"the engine ray needs Ray: {installing('ray')}") from error
         self._ray = ray
         self._needs = {key: options[key] for key in ("num_cpus", "num_gpus") if key in options}
         self._address = options.get("address")

@@ -8,6 +8,7 @@ from typing import Any
 from dermseg.benchmark.cell import Job, Outcome, note_crash
 from dermseg.benchmark.engines.engine import TICK, Monitor
 from dermseg.errors import ConfigError
+from dermseg.installing import installing
 
 
 class SlurmArray:
@@ -29,7 +30,7 @@ class SlurmArray:
         try:
             import submitit
         except ImportError as error:
-            raise ConfigError("the engine slurm needs submitit: pip install submitit") from error
+            raise ConfigError(f"the engine slurm needs submitit: {installing('submitit')}") from error
         self._submitit = submitit
         self._cluster = options.get("cluster", "slurm")
         self._parameters = {key: value for key, value in options.items() if key != "cluster"}
