@@ -288,6 +288,7 @@ def gather_folds(plan: Plan, name: str, out: Path) -> None:
         "model": {"name": networks[0]["model"]["name"]},
         "folds": [{key: network[key] for key in ("split", "model")} for network in networks],
         "images": scored["images"],
+        "intervals_over": scored["intervals_over"],
         "per_image_mean": scored["per_image"],
         "pooled": {metric: entry["mean"] for metric, entry in scored["pooled"].items()},
         "pooled_interval": scored["pooled"],

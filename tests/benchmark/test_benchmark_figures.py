@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import stored
 from matplotlib.figure import Figure
 from stored import write_benchmark
 
@@ -133,8 +134,17 @@ def test_many_systems_are_told_apart(tmp_path):
 def test_disagreement_counts_failures(analysis):
     drawing = disagreement_drawing(analysis.compared)
     bars = [bar.get_height() for bar in drawing.figure.axes[1].patches]
-    failing = (analysis.compared.dice < 2 * 0.65 / 1.65).sum(axis=1)
+    failing = (analysis.compared.iou < 0.65).sum(axis=1)
     assert bars == [(failing == count).sum() for count in (1, 2, 3)]
+
+
+def test_an_iou_at_the_threshold_is_no_failure(tmp_path, monkeypatch):
+    scores = stored.image_scores
+    at_threshold = {"dice": 26 / 33, "iou": 13 / 20}
+    monkeypatch.setattr(stored, "image_scores", lambda *of: scores(*of) | at_threshold)
+    write_benchmark(tmp_path, SKILL)
+    drawing = disagreement_drawing(analyse(read_results(tmp_path)).compared)
+    assert "No system fails on 24 of the images" in drawing.caption
 
 
 def test_calibration_adds_the_cells_up(analysis):

@@ -36,6 +36,19 @@ def test_seeds_are_averaged_per_image_and_pooled_over_all(tmp_path):
     assert system.pooled().iou == pytest.approx(tp / (tp + fp + fn))
 
 
+def test_an_image_with_more_seeds_than_others_weighs_as_they_do(tmp_path):
+    plan = write_benchmark(tmp_path, {"unet": 0.8}, seeds=2)
+    write_state(cell_folder(tmp_path, plan.cell("unet", 1, 1)), State("running"))
+    system = read_results(tmp_path).systems[0]
+    assert system.progress == "5 of 6 (1 unfinished)"
+    tp, fp, fn = (
+        sum(cell.scores[name].sum() / (1 if cell.cell.fold == 1 else 2) for cell in system.done)
+        for name in ("tp", "fp", "fn")
+    )
+    assert system.pooled().dice == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert system.pooled().iou == pytest.approx(tp / (tp + fp + fn))
+
+
 def test_what_has_not_run_is_named_and_does_not_count(tmp_path):
     plan = write_benchmark(tmp_path, SKILL, skip=[("unet", 1), ("unet", 2), ("unet", 3), ("unext", 2)])
     failed = plan.cell("unet", 1, 0)

@@ -184,6 +184,13 @@ def test_what_was_not_measured_is_said_to_be_missing(facts):
     assert "not measured yet" in text
 
 
+def test_a_card_says_that_images_of_one_lesion_were_drawn_together(facts):
+    said = "Images of one lesion were drawn together."
+    assert said not in write("small", sections(facts))
+    facts["scores"][0]["intervals_over"] = "lesions"
+    assert said in write("small", sections(facts))
+
+
 def test_weights_without_a_test_side_say_who_stood_the_test(facts):
     out_of_fold = facts["calibration"] | {"networks": 5, "images": 1290}
     text = write("card", sections(facts | {"calibration": out_of_fold}))

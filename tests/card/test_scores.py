@@ -1,15 +1,22 @@
 """Scores of a card, from the table that an evaluation wrote."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from dermseg.card.scores import METRICS, Row, by_label, by_size, read_rows, summarise
 from dermseg.data.pairs import Pair
+from dermseg.data.splits import load_split
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics import pool, score
 from dermseg.evaluation.report import per_image_csv
 from dermseg.evaluation.results import ScoredImage
-from dermseg.evaluation.statistics import mean_interval
+from dermseg.evaluation.statistics import bca_interval, intervals, mean_interval
+
+TWINS = load_split("isic2018-2094").origin["kept_together"][0]
+"""Two images of one lesion, by the package's own list."""
+ALONE = [f"image_{number}" for number in range(10)]
 
 
 @pytest.fixture
@@ -73,3 +80,48 @@ def test_images_without_a_label_are_a_group_of_their_own(table):
     groups = by_label(read_rows(table), {"x": "nevus", "c": "melanoma", "a": "melanoma"})
     assert [(group["group"], group["images"]) for group in groups] == [("melanoma", 2), ("unknown", 1)]
     assert groups[0]["dice"]["mean"] == pytest.approx((1 + 240 / 252) / 2)
+
+
+@pytest.fixture
+def named(tmp_path, monkeypatch):
+    """Write per_image.csv of named images, each of 100 pixels."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 99)
+
+    def write(names):
+        rng = np.random.default_rng(0)
+        lines = [",".join(("identifier", "height", "width", *METRICS, "tp", "fp", "fn"))]
+        for name in names:
+            tp, fp, fn = rng.integers(1, 15, 3).tolist()
+            scores = dict.fromkeys(METRICS, 2 * tp / (2 * tp + fp + fn)) | {"iou": tp / (tp + fp + fn)}
+            lines.append(",".join(map(str, (name, 10, 10, *scores.values(), tp, fp, fn))))
+        path = tmp_path / "per_image.csv"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
+
+
+def test_images_of_one_lesion_are_drawn_together(named):
+    rows = read_rows(named([*TWINS, *ALONE]))
+    together = [0, 0, *range(1, 11)]
+    dice = [row.values["dice"] for row in rows]
+    found = summarise(rows)
+    assert found["intervals_over"] == "lesions"
+    assert found["per_image"]["dice"] == asdict(mean_interval(dice, together)) != asdict(mean_interval(dice))
+
+    def pooled(drawn):
+        tp, fp, fn = (sum(rows[int(n)].values[key] for n in drawn) for key in ("tp", "fp", "fn"))
+        return 2 * tp / (2 * tp + fp + fn)
+
+    ends = bca_interval(np.arange(12.0), pooled, together)
+    assert (found["pooled"]["dice"]["low"], found["pooled"]["dice"]["high"]) == (ends.low, ends.high)
+    assert found["pooled"]["dice"]["mean"] == pooled(range(12))
+    grouped = by_size(rows)
+    assert sum(group["images"] for group in grouped) == 12
+
+
+def test_images_that_share_no_lesion_are_drawn_alone(named):
+    rows = read_rows(named([TWINS[0], *ALONE]))
+    found = summarise(rows)
+    assert found["intervals_over"] == "images"
+    assert found["per_image"]["dice"] == asdict(mean_interval([row.values["dice"] for row in rows]))

@@ -117,8 +117,7 @@ def disagreement_drawing(compared: Compared) -> Drawing:
         compared.dice.mean(axis=1), compared.dice.std(axis=1), s=9, color=COLOUR, alpha=0.7, linewidths=0
     )
     left.set(xlabel="mean Dice over systems", ylabel="standard deviation over systems")
-    # IoU below the threshold, said of Dice: Dice = 2 IoU / (1 + IoU).
-    failing = (compared.dice < 2 * JACCARD_THRESHOLD / (1 + JACCARD_THRESHOLD)).sum(axis=1)
+    failing = (compared.iou < JACCARD_THRESHOLD).sum(axis=1)
     counts = np.bincount(failing, minlength=len(compared.labels) + 1)
     right.bar(np.arange(1, counts.size), counts[1:], color=COLOUR)
     right.set(xlabel="systems that fail on an image (IoU < 0.65)", ylabel="images")

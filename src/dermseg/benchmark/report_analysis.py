@@ -1,6 +1,6 @@
 """Statistics over the stored per-image scores of a benchmark."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +34,8 @@ class Compared:
     labels: tuple[str, ...]
     identifiers: tuple[str, ...]
     dice: NDArray[np.float64]
+    """(images, systems)."""
+    iou: NDArray[np.float64]
     """(images, systems)."""
     left_out: tuple[str, ...]
     """Systems with scores on other folds."""
@@ -113,18 +115,21 @@ def _compare(results: Results) -> Compared | None:
     identifiers = tuple(sorted(shared))
     if len(systems) < 2 or len(identifiers) < 2:
         return None
-    dice = {
-        system.label: np.array([system.images[identifier]["dice"] for identifier in identifiers])
-        for system in systems
-    }
-    table = np.stack(list(dice.values()), axis=1)
+    table = _paired(systems, identifiers, "dice")
+    dice = {system.label: table[:, number] for number, system in enumerate(systems)}
     return Compared(
         labels=tuple(dice),
         identifiers=identifiers,
         dice=table,
+        iou=_paired(systems, identifiers, "iou"),
         left_out=tuple(system.label for system in scored if system not in systems),
         folds=tuple(sorted(folds)),
         best=best_system(dice),
         comparisons={comparison.system: comparison for comparison in compare_with_best(dice)},
         stability=rank_stability(table, clusters=results.clusters(identifiers)),
     )
+
+
+def _paired(systems: Sequence[SystemResult], identifiers: Sequence[str], metric: str) -> NDArray[np.float64]:
+    """Give the scores of a metric as (images, systems)."""
+    return np.array([[system.images[identifier][metric] for system in systems] for identifier in identifiers])

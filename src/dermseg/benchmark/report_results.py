@@ -106,8 +106,8 @@ class SystemResult:
         return np.array([scores[metric] for scores in self.images.values()])
 
     def pooled(self) -> PooledScores:
-        """Compute Dice and IoU over all test pixels of all cells added up."""
-        return pool(*(np.concatenate([(cell.scores or {})[name] for cell in self.done]) for name in COUNTS))
+        """Compute Dice and IoU over the pixels of all test images; of several seeds, their mean counts."""
+        return pool(*(self.values(name) for name in COUNTS))
 
     def cost(self, name: str) -> float | None:
         """Give the median over cells of a number of cell.json; None where no cell has it."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dermseg.data.groups import merged, published_groups
 from dermseg.errors import DataError
 from dermseg.evaluation.metrics import COUNTS, JACCARD_THRESHOLD, pool
 from dermseg.evaluation.statistics import Interval, bca_interval, mean_interval
@@ -33,6 +34,8 @@ class Row:
     width: int
     values: Mapping[str, float]
     """Every metric, and the pixel counts tp, fp, fn, tn."""
+    lesion: str | None = None
+    """Label of the lesion that other rows show, too, as far as the package knows."""
 
     @property
     def lesion_share(self) -> float:
@@ -50,8 +53,15 @@ def read_rows(table: Path) -> list[Row]:
     if missing := {"height", "width", *METRICS, *COUNTS} - columns.keys():
         raise DataError(f"{table} lacks the columns {', '.join(sorted(missing))}; evaluate again.")
     heights, widths = columns.pop("height"), columns.pop("width")
+    lesions = merged(group.identifiers for group in published_groups(identifiers))
     return [
-        Row(name, int(height), int(width), {key: float(values[index]) for key, values in columns.items()})
+        Row(
+            name,
+            int(height),
+            int(width),
+            {key: float(values[index]) for key, values in columns.items()},
+            lesions.get(name),
+        )
         for index, (name, height, width) in enumerate(zip(identifiers, heights, widths, strict=True))
     ]
 
@@ -60,6 +70,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """Per-image means, and pooled Dice and IoU, all with 95 % intervals, as JSON values."""
     return {
         "images": len(rows),
+        "intervals_over": "lesions" if any(_lesions(rows)) else "images",
         "per_image": {name: asdict(_interval(rows, name)) for name in METRICS},
         "pooled": {name: _pooled(rows, name) for name in ("dice", "iou")},
         "failures": sum(row.values["iou"] < JACCARD_THRESHOLD for row in rows) / len(rows),
@@ -67,7 +78,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _pooled(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """Dice or IoU over the pixels of all images, with its interval over images."""
+    """Dice or IoU over the pixels of all images, with its interval."""
     counts = [np.array([row.values[key] for row in rows]) for key in COUNTS]
 
     def of_images(drawn: NDArray[np.float64]) -> float:
@@ -75,7 +86,7 @@ def _pooled(rows: Sequence[Row], name: str) -> dict[str, Any]:
         return float(getattr(pool(*(count[places] for count in counts)), name))
 
     everything = np.arange(len(rows), dtype=np.float64)
-    return asdict(bca_interval(everything, of_images)) | {"mean": of_images(everything)}
+    return asdict(bca_interval(everything, of_images, _lesions(rows))) | {"mean": of_images(everything)}
 
 
 def by_size(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -102,4 +113,9 @@ def _group(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _interval(rows: Sequence[Row], name: str) -> Interval:
-    return mean_interval([row.values[name] for row in rows])
+    return mean_interval([row.values[name] for row in rows], _lesions(rows))
+
+
+def _lesions(rows: Sequence[Row]) -> list[str | None]:
+    """Give the lesion of each image, None where it stands alone: the images of one are drawn together."""
+    return [row.lesion for row in rows]

@@ -160,13 +160,14 @@ def _scores(facts: Facts) -> Section:
         METRICS["failure"].label: lambda scores: f"{scores['failures']:.1%}",
     }
     sets = tuple(scores["title"] for scores in measured)
+    lesions = any(scores.get("intervals_over") == "lesions" for scores in measured)
     rows = [(name, *(write(scores) for scores in measured)) for name, write in lines.items()]
     return Section(
         "Scores",
         (
             "At native resolution. Per image: the mean over images with its 95 % bootstrap interval. Pooled: "
             "over the pixels of all images together, so that large lesions weigh more; its interval, too, is "
-            "over images.",
+            f"over images.{' Images of one lesion were drawn together.' if lesions else ''}",
         ),
         (Table(("", *sets), rows, sets),),
     )

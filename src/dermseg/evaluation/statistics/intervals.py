@@ -25,7 +25,7 @@ class Interval:
     high: float | None
     """Upper end, or None likewise."""
     confidence: float
-    """Share of such intervals that hold the true value."""
+    """Share of such intervals that hold the true value; of few images, fewer do."""
     method: Literal["BCa", "percentile", "constant", "single value"]
     """How the ends were found; equal values have an interval of no width."""
 
