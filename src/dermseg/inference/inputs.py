@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from dermseg.data.images import IMAGE_SUFFIXES
+from dermseg.data.opening import IMAGE_SUFFIXES
 from dermseg.data.pairs import Problem
 from dermseg.data.readers import HAM_IMAGES, HAM_MASKS, IMAGE_FOLDERS, ISIC_PARTS, MASK_FOLDERS
 from dermseg.errors import DataError
@@ -37,7 +37,7 @@ def find_images(paths: Sequence[str | Path]) -> Inputs:
     """Find the images that files, folders and glob patterns stand for.
 
     Folders are searched with all their sub-folders for files with an image's ending
-    (`dermseg.data.images.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
+    (`dermseg.data.opening.IMAGE_SUFFIXES`); hidden files are passed over, links to folders are not followed.
     Files named one by one or matched by a pattern are taken whatever their ending. Passed over are pictures
     that dermseg wrote itself (masks, maps, overlays), so that a folder with results in it can be predicted
     again, and the masks of a data set: folders beside a folder of images, by the names that
