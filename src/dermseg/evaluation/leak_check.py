@@ -1,6 +1,7 @@
 """Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,6 @@ from dermseg.data.splits import Split
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import (
     Learned,
-    leak_stamp,
     leaks_by_group,
     leaks_by_name,
     leaks_by_picture,
@@ -85,7 +85,7 @@ def check_leaks(
     found = sorted({leak.identifier for leak in leaks})
     return {
         "trained_on_these": found if found or learned.complete else None,
-        "leaks": leak_stamp(leaks),
+        "leaks": [asdict(leak) for leak in leaks],
         "leak_check": compared,
     }
 
