@@ -105,6 +105,10 @@ class SystemResult:
         """Give the scores of a metric, one per image, by identifier."""
         return np.array([scores[metric] for scores in self.images.values()])
 
+    def worst(self, count: int) -> list[tuple[str, dict[str, float]]]:
+        """Give the images of the lowest Dice with their scores; equal ones by identifier."""
+        return sorted(self.images.items(), key=lambda entry: (entry[1]["dice"], entry[0]))[:count]
+
     def pooled(self) -> PooledScores:
         """Compute Dice and IoU over all test pixels of all cells added up."""
         return pool(*(np.concatenate([(cell.scores or {})[name] for cell in self.done]) for name in COUNTS))
