@@ -98,7 +98,8 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
         lines.append("The weights do not say which images they learned from: these may be among them.")
     elif leaked:
         lines.append(
-            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show what such a one shows."
+            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show the picture, lesion or "
+            "patient of one that did."
         )
     if "pictures" not in provenance.get("leak_check", ["pictures"]):
         lines.append(

@@ -181,7 +181,7 @@ def leaks_by_group(
 
 
 def leaks_by_picture(learned: Learned, fingerprints: Sequence[Fingerprint], part: str = "test") -> list[Leak]:
-    """List the images that show what an image which shaped a network shows, whatever their names.
+    """List the near-duplicates of images that shaped a network, whatever their names.
 
     Args:
         learned: As `read_learned` gives it; without pictures nothing is found.

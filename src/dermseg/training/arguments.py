@@ -109,13 +109,13 @@ class TrainArguments:
     """Show the network a mask that it predicted for the image in an earlier epoch (fa_net)."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    """What moves the weights; in adam and sgd the weight decay is part of the gradient."""
+    """adam and sgd add the weight decay to the gradient; adamw applies it apart from the gradient."""
 
     betas: tuple[float, float] = (0.9, 0.999)
-    """Memory of adamw and adam: of the gradient and of its square."""
+    """Decay rates of adamw and adam: of the running mean of the gradient, and of that of its square."""
 
     momentum: float = 0.9
-    """Memory of sgd."""
+    """sgd: share of the gradients before that each step carries on."""
 
     learning_rate: float = 1e-3
     """Highest learning rate."""
