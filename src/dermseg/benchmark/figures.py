@@ -26,7 +26,7 @@ BAND = "#8a8f98"
 WIDTH = 7.2
 """Inches: the text of a page of two columns."""
 _WIDE = 5.0
-"""Largest cost over the smallest, from which an axis is logarithmic."""
+"""Ratio of the largest cost to the smallest beyond which an axis is logarithmic."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,7 +87,7 @@ def draw_folds(
         ConfigError: There are too few images, or a side stays empty.
         DataError: The table cannot be used.
     """
-    # What one form shows to be alike, the training on it will not have on two sides.
+    # Images that look alike in any of the forms stay together: some system is trained on that form.
     materials = [
         gather(images.collection, images.folder, cache, table, console.is_terminal) for cache in images.caches
     ]
