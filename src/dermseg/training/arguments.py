@@ -157,15 +157,15 @@ class TrainArguments:
     """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
     weight_average: float | None = None
-    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998,
-    say). By default the weights themselves are kept."""
+    """Validate and keep an exponential moving average (EMA) of the weights, with this decay a step, e.g.
+    0.998. By default the weights themselves are kept."""
 
     keep: Keep = "best"
     """Epoch whose weights are kept: that of the highest validation Dice, or the last, at the lowest learning
     rate. Where the validation images are few, choosing by them is partly chance."""
 
     patience: int | None = None
-    """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
+    """Early stopping: end when none of this many epochs was a new best one; by default all are trained."""
 
     augment: bool = True
     """Move, recolour and soil the training images, anew for every image and epoch; `dermseg data preview`
