@@ -46,9 +46,9 @@ def check_leaks(
         pairs: About to be scored.
         tables: What tables of metadata say of these images and those that shaped the network.
         part: Which side of a split they are.
-        split: That split. If the network was trained on the same, related images on two of its sides were
-            refused then, or are known and named; here they are noted. Images of other splits, which shaped
-            the weights that it started from, are not excused by that.
+        split: That split. If the network was trained on it, images of two sides that are related were refused
+            or named by the training: here they are noted, not refused. Leaks from the weights that the
+            training started from are refused, unless those were trained on the same split.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
 
