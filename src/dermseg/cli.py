@@ -140,7 +140,7 @@ def predict(
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C."""
+    """Treat SIGTERM as Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # rich makes SystemExit of a broken pipe.
         if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
             raise
-        # What is still to be written, Python would write on its way out.
+        # Python writes what is still buffered on its way out, which would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:

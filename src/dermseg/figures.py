@@ -98,8 +98,8 @@ def contact_sheet(
     tiles: Sequence[Tile],
     path: Path,
     *,
-    title: str = "",
-    legend: Sequence[tuple[str, tuple[int, int, int]]] = (),
+    title: str,
+    legend: Sequence[tuple[str, tuple[int, int, int]]],
     columns: int = 4,
 ) -> None:
     """Write a sheet of pictures with their titles as PNG.
@@ -128,18 +128,15 @@ def contact_sheet(
     for axis, tile in zip(axes.flat, tiles, strict=False):
         axis.imshow(tile.picture)
         axis.set_title(printable(tile.title), fontsize=9, parse_math=False)
-    if title:
-        figure.suptitle(printable(title), fontsize=12, fontweight="bold", parse_math=False)
-    if legend:
-        lines = [Line2D([], [], color=_hexadecimal(colour), linewidth=3) for _, colour in legend]
-        figure.legend(
-            lines,
-            [name for name, _ in legend],
-            loc="outside lower center",
-            ncols=len(legend),
-            facecolor="0.85",
-            frameon=True,
-        )
+    figure.suptitle(printable(title), fontsize=12, fontweight="bold", parse_math=False)
+    figure.legend(
+        [Line2D([], [], color=_hexadecimal(colour), linewidth=3) for _, colour in legend],
+        [name for name, _ in legend],
+        loc="outside lower center",
+        ncols=len(legend),
+        facecolor="0.85",
+        frameon=True,
+    )
     with replacing(path) as temporary, warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

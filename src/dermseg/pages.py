@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MARK = f'<meta name="generator" content="{MADE_BY}">'
 _PIXELS_PER_POINT = 2
 _HEAD_CHARACTERS = 1000
-"""The mark of our pages stands this near to their beginning."""
+"""Characters at the beginning of a page within which its mark stands."""
 
 
 def escaped(value: object) -> str:
@@ -82,7 +82,7 @@ def data_uri(encoded: bytes, encoding: Literal["PNG", "JPEG"]) -> str:
 
 
 def vector(figure: "Figure", name: str) -> str:
-    """Draw a matplotlib figure as an SVG document, on nothing; the same figure gives the same text.
+    """Draw a matplotlib figure as an SVG document without a background; the same figure gives the same text.
 
     Args:
         figure: Its layout is settled by this, so that drawing it again is quicker.

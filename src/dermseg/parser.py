@@ -1,12 +1,22 @@
 """The parser behind the options of every command."""
 
 import re
+from argparse import SUPPRESS, Action
 from difflib import get_close_matches
 from typing import NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from dermseg.help_format import PlainHelp
+
+class PlainHelp(DefaultHelpFormatter):
+    """Says what an option does, and its value where none is given; not its Python type."""
+
+    def _get_help_string(self, action: Action) -> str:
+        said = action.help or ""
+        unset = action.default is False or action.default in (None, SUPPRESS, [], {})
+        if unset or not action.option_strings:
+            return said
+        return f"{said} (default: %(default)s)"
 
 
 class Parser(ArgumentParser):

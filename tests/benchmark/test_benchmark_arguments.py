@@ -65,6 +65,7 @@ def test_flags_win_over_files_and_settings_merge(tmp_path):
         ("folds: many", "folds"),
         ("folds: 1", "folds is 1; it must be at least 2"),
         ("settings: 3", "settings"),
+        ("allow_leak: maybe", "allow_leak"),
         ("- 1", "name: value"),
         ("models: [", "cannot be read as YAML"),
     ],

@@ -80,6 +80,20 @@ def test_a_table_of_lesions_is_respected(drawn, tiny, tmp_path):
         )
 
 
+def test_a_table_that_is_named_and_found_counts_once(data, tiny, tmp_path):
+    names = sorted(path.stem for path in (data / "images").iterdir() if path.stem != "copy")
+    table = data / "lesions.csv"
+    table.write_text(f"image_id,lesion_id\n{names[1]},L1\n{names[2]},L1\n")
+    save_split(
+        Split("torn", (names[0], "copy", names[1]), tuple(names[3:]), (names[2],)), tmp_path / "t.json"
+    )
+    arguments = tiny(data=str(data), groups=str(table), split=str(tmp_path / "t.json"), allow_leak=True)
+    images, _ = load(arguments, tmp_path / "split.json")
+    assert images.split.origin["leaks"] == [
+        f"{names[1]} in train, {names[2]} in test (lesion_id L1 in lesions.csv)"
+    ]
+
+
 def test_a_begun_run_keeps_its_split(data, tiny, tmp_path):
     shutil.copy(torn(data, tmp_path), tmp_path / "split.json")
     images, _ = load(tiny(data=str(data)), tmp_path / "split.json")

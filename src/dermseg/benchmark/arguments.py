@@ -16,13 +16,6 @@ from dermseg.parser import Parser
 from dermseg.training.configuration import overlay, read_yaml
 from dermseg.words import one_line, underscored
 
-FLAGS = {
-    "allow_leak": "Let near-duplicates stand on two sides of a fold; the results say so.",
-    "keep_masks": "Keep every predicted mask at the size of its image, not reduced to 512 pixels.",
-    "keep_weights": "Keep the weights and checkpoints of finished cells.",
-}
-"""Options that stand alone, with their help."""
-
 
 @dataclass
 class BenchmarkArguments:
@@ -83,8 +76,13 @@ class BenchmarkArguments:
     """Times that a failing cell is tried before it is left as failed."""
 
     allow_leak: bool = False
+    """Let near-duplicates stand on two sides of a fold; the results say so."""
+
     keep_masks: bool = False
+    """Keep every predicted mask at the size of its image, not reduced to 512 pixels."""
+
     keep_weights: bool = False
+    """Keep the weights and checkpoints of finished cells."""
 
     def __post_init__(self) -> None:
         least = {"folds": 2, "seeds": 1, "workers": 0, "attempts": 1}
@@ -151,9 +149,8 @@ def build_parser() -> ArgumentParser:
         help="Networks by name (`dermseg models` lists them), or variants such as "
         "xlstm_vmunet+xlstm_layers=s; in a file also mappings of label, model and model_arguments.",
     )
-    for name, explanation in FLAGS.items():
-        parser.add_argument(f"--{name}", action="store_true", help=explanation)
-    parser.add_class_arguments(BenchmarkArguments, None, skip={"models", *FLAGS})
+    parser.add_class_arguments(BenchmarkArguments, None, skip={"models"})
+    parser.let_flags_stand_alone()
     return parser
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from rich.console import Console
 
 from dermseg.benchmark.measure import images_per_second, peak_memory_bytes, reset_peak_memory
-from dermseg.benchmark.plan import Cell, Plan, cell_folder, read_plan, read_split
+from dermseg.benchmark.plan import Cell, Plan, cell_name, read_plan, read_split
 from dermseg.benchmark.record import describe_cell
 from dermseg.benchmark.settings import cell_arguments
 from dermseg.benchmark.state import (
@@ -58,7 +58,7 @@ class Job:
     @property
     def name(self) -> str:
         """Of the cell."""
-        return f"{self.label}/fold-{self.fold}-seed-{self.seed}"
+        return cell_name(self.label, self.fold, self.seed)
 
     @property
     def folder(self) -> Path:
@@ -88,10 +88,9 @@ def run_cell(job: Job) -> Outcome:
         DataError: There is no benchmark.
         KeyboardInterrupt: The user stopped it; it can go on.
     """
-    results = Path(job.results)
-    plan = read_plan(results)
+    plan = read_plan(Path(job.results))
     cell = plan.cell(job.label, job.fold, job.seed)
-    folder = cell_folder(results, cell)
+    folder = job.folder
     with claimed(folder) as ours:
         if not ours:
             return Outcome(job, "elsewhere")

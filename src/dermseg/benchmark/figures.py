@@ -26,7 +26,7 @@ BAND = "#8a8f98"
 WIDTH = 7.2
 """Inches: the text of a page of two columns."""
 _WIDE = 5.0
-"""Largest cost over the smallest, from which an axis is logarithmic."""
+"""Ratio of the largest cost to the smallest beyond which an axis is logarithmic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def scores_drawing(analysis: Analysis) -> Drawing:
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("dice", "iou"), strict=True):
         for height, system in enumerate(systems):
             draw_mean(axes, analysis.intervals[system.label][name], height)
-        human_band(axes, name, vertical=True)
+        human_band(axes, name)
         tidy(axes)
         axes.set_xlabel(f"per-image {METRICS[name].label}")
         axes.set_yticks(range(len(systems)), [system.label for system in systems], parse_math=False)
@@ -187,11 +187,9 @@ def draw_mean(axes: Axes, interval: MeanInterval, height: float) -> None:
     axes.errorbar(interval.mean, height, xerr=_errors(interval), color=COLOUR, **_POINT)
 
 
-def human_band(axes: Axes, metric: str, *, vertical: bool) -> None:
+def human_band(axes: Axes, metric: str) -> None:
     """Shade the range in which two people agree."""
-    low, high = published().humans[metric]
-    span = axes.axvspan if vertical else axes.axhspan
-    span(low, high, color=BAND, alpha=0.25, linewidth=0)
+    axes.axvspan(*published().humans[metric], color=BAND, alpha=0.25, linewidth=0)
 
 
 def tidy(axes: Axes) -> None:

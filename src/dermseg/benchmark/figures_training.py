@@ -106,7 +106,7 @@ def versions_drawing(analysis: Analysis) -> Drawing | None:
         for height, name in enumerate(names):
             if name in systems:
                 draw_mean(axes, analysis.intervals[systems[name].label][metric], height)
-        human_band(axes, metric, vertical=True)
+        human_band(axes, metric)
         axes.set_xlabel(f"per-image {METRICS[metric].label}, measured here")
     printed = {row.name: row for row in published().table_2}
     heights = range(len(names))

@@ -55,7 +55,7 @@ def peak_memory_bytes(device: torch.device) -> int | None:
     """Return the most memory held at any time since the last reset; None where the system does not tell.
 
     On a GPU, that of all tensors there; else the resident memory of the whole process, Python and libraries
-    included, which where it cannot be reset is that of the process's whole life.
+    included. Where the system cannot reset the count, it is the most in the whole life of the process.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))

@@ -108,8 +108,7 @@ def _worst(analysis: Analysis, pictures: Pictures) -> str:
         return f'<p class="note">{escaped(pictures.missing)}</p>'
     parts = []
     for system in analysis.ranked():
-        order = sorted(system.images.items(), key=lambda entry: (entry[1]["dice"], entry[0]))[:WORST]
-        drawn = ((name, scores["dice"], pictures.draw(name, system)) for name, scores in order)
+        drawn = ((name, scores["dice"], pictures.draw(name, system)) for name, scores in system.worst(WORST))
         figures = [
             thumbnail(picture, f"{name}: Dice {dice:.3f}")
             for name, dice, picture in drawn

@@ -35,6 +35,11 @@ class Data:
     has none."""
 
 
+def cell_name(label: str, fold: int, seed: int) -> str:
+    """Name a cell: its path below `cells`, and what messages call it."""
+    return f"{label}/fold-{fold}-seed-{seed}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One system on one fold with one seed."""
@@ -47,8 +52,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Path below `cells`, and what messages call the cell."""
-        return f"{self.system.label}/fold-{self.fold}-seed-{self.seed}"
+        """See `cell_name`."""
+        return cell_name(self.system.label, self.fold, self.seed)
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,11 @@ class Plan:
         Raises:
             ConfigError: The grid has no such cell.
         """
+        name = cell_name(label, fold, seed)
         for cell in self.cells():
-            if (cell.system.label, cell.fold, cell.seed) == (label, fold, seed):
+            if cell.name == name:
                 return cell
-        raise ConfigError(f"the benchmark has no cell {label}/fold-{fold}-seed-{seed}")
+        raise ConfigError(f"the benchmark has no cell {name}")
 
 
 def plan_file(results: Path) -> Path:

@@ -110,7 +110,7 @@ def _compare(results: Results) -> Compared | None:
         return None
     folds = max((system.folds for system in scored), key=len)
     systems = [system for system in scored if folds <= system.folds]
-    # Of a system that is further than that on other folds, only the images that all have count.
+    # A system may have finished further folds; only images that all systems were tested on count.
     shared = set.intersection(*(set(system.images) for system in systems))
     identifiers = tuple(sorted(shared))
     if len(systems) < 2 or len(identifiers) < 2:

@@ -105,6 +105,10 @@ class SystemResult:
         """Give the scores of a metric, one per image, by identifier."""
         return np.array([scores[metric] for scores in self.images.values()])
 
+    def worst(self, count: int) -> list[tuple[str, dict[str, float]]]:
+        """Give the images of the lowest Dice with their scores; equal ones by identifier."""
+        return sorted(self.images.items(), key=lambda entry: (entry[1]["dice"], entry[0]))[:count]
+
     def pooled(self) -> PooledScores:
         """Compute Dice and IoU over the pixels of all test images; of several seeds, their mean counts."""
         return pool(*(self.values(name) for name in COUNTS))

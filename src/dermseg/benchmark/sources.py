@@ -8,13 +8,14 @@ from rich.console import Console
 
 from dermseg.benchmark.plan import Data
 from dermseg.console import say
-from dermseg.data.cache import Cache, directory_for, prepare
+from dermseg.data.cache import Cache
 from dermseg.data.pairs import Collection, problem_lines
 from dermseg.data.readers import read_collection
 from dermseg.data.splits import SIDES, Split, k_fold
 from dermseg.data.splits.gather import gather
 from dermseg.errors import ConfigError
 from dermseg.training.arguments import TrainArguments
+from dermseg.training.sources import prepare_for
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,8 @@ def read_images(data: Data, arguments: Sequence[TrainArguments], console: Consol
     folder, masks = Path(data.folder), None if data.masks is None else Path(data.masks)
     collection = read_collection(folder, data.layout, masks)
     forms = {(a.size, a.geometry, *a.preprocessing): a for a in arguments}
-    caches = [
-        prepare(
-            collection.pairs,
-            a.size,
-            directory_for(folder, a.size, a.cache),
-            progress=console.is_terminal,
-            geometry=a.geometry,
-            preprocessing=a.preprocessing,
-        )
-        for a in forms.values()
-    ]
+    # By the trainings' own function: they find these caches, and prepare none again.
+    caches = [prepare_for(a, collection, folder, console) for a in forms.values()]
     for line in problem_lines([*collection.problems, *caches[0].problems]):
         say(console, f"left out: {line}", style="yellow")
     return Images(collection, folder, tuple(sorted(caches, key=lambda cache: -cache.size)))
@@ -87,7 +79,7 @@ def draw_folds(
         ConfigError: There are too few images, or a side stays empty.
         DataError: The table cannot be used.
     """
-    # What one form shows to be alike, the training on it will not have on two sides.
+    # Images that look alike in any of the forms stay together: some system is trained on that form.
     materials = [
         gather(images.collection, images.folder, cache, table, console.is_terminal) for cache in images.caches
     ]

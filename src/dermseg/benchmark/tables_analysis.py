@@ -120,10 +120,9 @@ def worst_table(analysis: Analysis) -> Table:
     """List the worst images of every system."""
     rows: list[Mapping[str, Value]] = []
     for system in analysis.ranked():
-        order = sorted(system.images.items(), key=lambda entry: (entry[1]["dice"], entry[0]))
         rows += [
             {"system": system.label, "image": identifier, "dice": scores["dice"], "iou": scores["iou"]}
-            for identifier, scores in order[:WORST]
+            for identifier, scores in system.worst(WORST)
         ]
     return Table(
         "worst",

@@ -96,7 +96,7 @@ def card_facts(
 def _parts(notes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Trainings that followed each other, of which each started from the weights of the one before."""
     part = {key: notes[key] for key in ("arguments", "epochs", "seconds", "environment")}
-    # Before there was a choice, the best epoch was kept.
+    # Notes that do not say which epoch was kept are of runs that keep the best.
     part["kept"] = notes["kept"] if "kept" in notes else notes["best"]
     return [*(_parts(notes["earlier"]) if "earlier" in notes else ()), part]
 

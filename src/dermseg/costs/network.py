@@ -51,9 +51,9 @@ class NetworkCosts:
     """Those of the scan."""
     printed: int
     """The number that papers print, as thop counts: that of layers which are modules (convolutions, linear
-    layers, norms), without the scan, products of bare parameters and attention. It is smaller where those
-    left out weigh more than the norms, which `multiply_adds` leaves out, and larger in plain convolutional
-    networks. Where a release multiplies by a bare parameter what is a layer here, its paper's is lower."""
+    layers, norms), without the scan, products of bare parameters and attention. Norms, which `multiply_adds`
+    leaves out, make it the larger of the two in plain convolutional networks; elsewhere it may be smaller.
+    A paper's own number is lower where its release has a bare parameter and this network a layer."""
     peak_bytes: int
     """Most bytes of activations alive at any time; parameters and the image are not in it."""
     stages: tuple[StageCosts, ...]

@@ -2,8 +2,8 @@
 
 A multiply-add counts as one, and so does every other elementary operation, an exponential too, wherever a
 formula counts them. Bytes are those of every input read once and every output written once: what a fused
-kernel with unlimited registers would move. Time on a machine is at least the larger of the two quotients by
-its speed.
+kernel with unlimited registers would move. A machine takes at least the longer of two times: multiply-adds at
+its speed of arithmetic, and bytes at its bandwidth of memory.
 """
 
 from dataclasses import dataclass

@@ -119,7 +119,7 @@ def published_groups(identifiers: Iterable[str]) -> list[Group]:
 
 
 def merged(groups: Iterable[Iterable[str]]) -> dict[str, str]:
-    """Label images so that those of groups which share one have one label: the least identifier."""
+    """Join groups that share an image, and label every image by the least identifier of its joined group."""
     members: dict[str, set[str]] = {}
     for group in groups:
         joined = set(map(str, group))

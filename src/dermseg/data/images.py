@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dermseg.data.geometry import Geometry, place
-from dermseg.data.opening import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from dermseg.data.opening import opened, upright, upright_size
 from dermseg.errors import DataError
 
@@ -28,7 +27,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     with several frames the first is read.
 
     Args:
-        path: A file of any format in `IMAGE_SUFFIXES`.
+        path: A file of any format in `dermseg.data.opening.IMAGE_SUFFIXES`.
 
     Returns:
         Array (height, width, 3), uint8. It is read-only, which saves a copy; `.copy()` can be changed.
@@ -75,7 +74,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
       least `MIN_CONTRAST` levels. Otherwise the file is a photograph or a map of several classes.
 
     Args:
-        path: A file of any format in `IMAGE_SUFFIXES`. Transparency is ignored, unless only it varies.
+        path: A file of any format that `read_image` takes. Transparency is ignored, unless only it varies.
 
     Returns:
         Array (height, width), bool.

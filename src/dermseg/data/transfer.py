@@ -167,7 +167,7 @@ def _is_whole(error: urllib.error.HTTPError, start: int, partial: Partial) -> bo
 
 
 def _failure(error: urllib.error.HTTPError) -> Exception:
-    """Say whether an HTTP error may pass."""
+    """Turn an HTTP error into one that another attempt may mend, or one that it may not."""
     answer = f"answers {error.code} ({error.reason})"
     passing = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _BUSY
     return _BrokenError(f"the server {answer}") if passing else _RefusedError(answer)

@@ -1,6 +1,7 @@
 """Looking, before an evaluation, for images that the network has learned from; and saying what was found."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,6 @@ from dermseg.data.splits import Split
 from dermseg.errors import DataError
 from dermseg.evaluation.leakage import (
     Learned,
-    leak_stamp,
     leaks_by_group,
     leaks_by_name,
     leaks_by_picture,
@@ -46,9 +46,9 @@ def check_leaks(
         pairs: About to be scored.
         tables: What tables of metadata say of these images and those that shaped the network.
         part: Which side of a split they are.
-        split: That split. If the network was trained on the same, related images on two of its sides were
-            refused then, or are known and named; here they are noted. Images of other splits, which shaped
-            the weights that it started from, are not excused by that.
+        split: That split. If the network was trained on it, images of two sides that are related were refused
+            or named by the training: here they are noted, not refused. Leaks from the weights that the
+            training started from are refused, unless those were trained on the same split.
         allow_leak: Note leaks instead of refusing.
         progress: Where a progress bar is shown.
 
@@ -85,7 +85,7 @@ def check_leaks(
     found = sorted({leak.identifier for leak in leaks})
     return {
         "trained_on_these": found if found or learned.complete else None,
-        "leaks": leak_stamp(leaks),
+        "leaks": [asdict(leak) for leak in leaks],
         "leak_check": compared,
     }
 
@@ -98,7 +98,8 @@ def leak_lines(provenance: Mapping[str, Any]) -> list[str]:
         lines.append("The weights do not say which images they learned from: these may be among them.")
     elif leaked:
         lines.append(
-            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show what such a one shows."
+            f"NOT A TEST: {len(leaked):,} of these images shaped the network, or show the picture, lesion or "
+            "patient of one that did."
         )
     if "pictures" not in provenance.get("leak_check", ["pictures"]):
         lines.append(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dermseg.data.duplicates import Fingerprint, References, near_duplicates_between
@@ -181,7 +181,7 @@ def leaks_by_group(
 
 
 def leaks_by_picture(learned: Learned, fingerprints: Sequence[Fingerprint], part: str = "test") -> list[Leak]:
-    """List the images that show what an image which shaped a network shows, whatever their names.
+    """List the near-duplicates of images that shaped a network, whatever their names.
 
     Args:
         learned: As `read_learned` gives it; without pictures nothing is found.
@@ -219,11 +219,6 @@ def refuse_leaks(leaks: Sequence[Leak], total: int) -> None:
         "test). Where this is wanted, or other images happen to have these names, pass --allow-leak; the "
         "results then say so."
     )
-
-
-def leak_stamp(leaks: Sequence[Leak]) -> list[dict[str, str]]:
-    """Give leaks as JSON values for a summary."""
-    return [asdict(leak) for leak in leaks]
 
 
 def _canonical(name: str) -> str:

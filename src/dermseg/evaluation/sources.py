@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dermseg.data.images import IMAGE_SUFFIXES, read_image, read_mask
+from dermseg.data.images import read_image, read_mask
+from dermseg.data.opening import IMAGE_SUFFIXES
 from dermseg.data.pairs import Pair, identifier_of, listing
 from dermseg.data.readers import MASK_ENDINGS
 from dermseg.devices import resolve_device

@@ -135,7 +135,7 @@ def trace(model: SegmentationModel, fixed: bool = False) -> ExportedProgram:
         fixed: Fix the batch to 1 and the sides to those of the preprocessing; otherwise all three are free.
     """
     size = model.preprocessing.size
-    # 1 is special to torch.export: an axis that has it, here or in the coarsest map, would stay so.
+    # 1 is special to torch.export: an axis of that length, here or in the coarsest map, would be fixed at 1.
     free_size = max(size, 2 * model.stride)
     images = torch.zeros(1, 3, size, size) if fixed else torch.zeros(2, 3, free_size, free_size - 1)
     shapes = None if fixed else ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},)

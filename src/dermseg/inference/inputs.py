@@ -79,8 +79,8 @@ def result_names(images: Sequence[Path]) -> list[str]:
 
     An image's results carry its stem. Images that share a stem (also if only upper and lower case differ, as
     some file systems do not tell them apart) carry the folders they do not share and their ending as well:
-    a/x.jpg and b/x.jpg become a-x-jpg and b-x-jpg. What is still equal is numbered. What of a stem is
-    no text is replaced, so that a table can name the results.
+    a/x.jpg and b/x.jpg become a-x-jpg and b-x-jpg. What is still equal is numbered. Bytes of a stem that
+    are no text are replaced, so that a table can name the results.
 
     Args:
         images: Paths of the images, all different.

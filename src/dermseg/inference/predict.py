@@ -130,7 +130,7 @@ def predict(
     predictor = Predictor(load_model(weights), on, threshold, tta=tta)
     require_writable(folder)
     done: list[PredictedImage] = []
-    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    console = Console(stderr=True, quiet=quiet)
     _print_passed_over(inputs.mask_folders, console)
     named = list(zip(inputs.images, result_names(inputs.images), strict=True))
     # Around the table too, which a full disk does not take either.
@@ -263,8 +263,8 @@ def _row(image: PredictedImage, folder: Path) -> dict[str, str | int | float | N
 
 def _print_passed_over(folders: Sequence[Path], console: Console) -> None:
     if folders:
-        names = printable(listing([str(folder) for folder in folders], 3))
-        console.print(f"Passed over, as masks of a data set: {names}", markup=False, highlight=False)
+        names = listing([str(folder) for folder in folders], 3)
+        say(console, f"Passed over, as masks of a data set: {names}")
 
 
 def _print(report: PredictionReport, console: Console) -> None:

@@ -11,10 +11,10 @@ from dermseg.data.geometry import place
 from dermseg.data.images import resize_image
 from dermseg.data.preprocessing.table import preprocess
 from dermseg.devices import resolve_device
-from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.errors import CheckpointError, DataError
 from dermseg.inference.mirrors import mean_of_mirrors
 from dermseg.inference.segmentation import Segmentation
-from dermseg.models.base import SegmentationModel
+from dermseg.models.base import SegmentationModel, check_threshold
 
 
 class Predictor:
@@ -49,9 +49,7 @@ class Predictor:
         self.device = resolve_device(device)
         self.tta = model.mirrors if tta is None else tta
         self.model = model.to(self.device).eval()
-        self.threshold = float(model.threshold if threshold is None else threshold)
-        if not 0.0 < self.threshold < 1.0:
-            raise ConfigError(f"The threshold is {self.threshold}; give a probability between 0 and 1.")
+        self.threshold = check_threshold(float(model.threshold if threshold is None else threshold))
 
     @torch.inference_mode()
     def predict(self, image: NDArray[np.uint8], source: str = "") -> Segmentation:

@@ -109,13 +109,13 @@ class TrainArguments:
     """Show the network a mask that it predicted for the image in an earlier epoch (fa_net)."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    """What moves the weights; in adam and sgd the weight decay is part of the gradient."""
+    """adam and sgd add the weight decay to the gradient; adamw applies it apart from the gradient."""
 
     betas: tuple[float, float] = (0.9, 0.999)
-    """Memory of adamw and adam: of the gradient and of its square."""
+    """Decay rates of adamw and adam: of the running mean of the gradient, and of that of its square."""
 
     momentum: float = 0.9
-    """Memory of sgd."""
+    """sgd: share of the gradients before that each step carries on."""
 
     learning_rate: float = 1e-3
     """Highest learning rate."""
@@ -157,15 +157,15 @@ class TrainArguments:
     """Every batch is trained on once at each of these multiples of its size, rounded to 32 pixels."""
 
     weight_average: float | None = None
-    """Validate and keep an exponential average of the weights, of which a step leaves this share (0.998,
-    say). By default the weights themselves are kept."""
+    """Validate and keep an exponential moving average (EMA) of the weights, with this decay a step, e.g.
+    0.998. By default the weights themselves are kept."""
 
     keep: Keep = "best"
     """Epoch whose weights are kept: that of the highest validation Dice, or the last, at the lowest learning
     rate. Where the validation images are few, choosing by them is partly chance."""
 
     patience: int | None = None
-    """Stop when none of this many epochs was a new best one; by default all epochs are trained."""
+    """Early stopping: end when none of this many epochs was a new best one; by default all are trained."""
 
     augment: bool = True
     """Move, recolour and soil the training images, anew for every image and epoch; `dermseg data preview`

@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 class RunningAverage(WeightAveraging):
-    """Follows the weights, step by step, at a distance that steadies them.
+    """Keeps an exponential moving average (EMA) of the weights, renewed after every step.
 
     Lightning's callback does the work: the average is what validation sees and what a checkpoint holds as its
     `state_dict`, the weights that training goes on with lie beside it. The statistics of batch norm are
     averaged like weights.
 
     Args:
-        decay: Share of the average that a step leaves, once there were many. Before, step n leaves
-            (1 + n) / (10 + n), so that the random beginning is soon forgotten.
+        decay: Share of the average that a step leaves as it is. At first, step n leaves only
+            (1 + n) / (10 + n) where that is less, so that the random beginning is soon forgotten.
     """
 
     def __init__(self, decay: float) -> None:

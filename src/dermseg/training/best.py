@@ -1,4 +1,4 @@
-"""The checkpoint of the best epoch is whole before a run goes on, which at its end keeps those weights."""
+"""The checkpoint of the best epoch is checked before a run goes on, since the run keeps those weights."""
 
 from pathlib import Path
 

@@ -98,7 +98,7 @@ def newest_checkpoint(folder: Path) -> Newest | None:
     if not readable:
         return None
     path, history = max(readable, key=lambda found: len(found[1].epochs))
-    # Of a damaged best.ckpt is spoken where it is needed.
+    # A damaged best.ckpt beside a sound last.ckpt is named by `secure_best`, where it is needed.
     replaced = bool(damage) and path.name == "best.ckpt"
     notice = (
         f"{damage[0]}; continuing after epoch {len(history.epochs)}, from {path.name}" if replaced else ""

@@ -52,7 +52,7 @@ def open_run(arguments: TrainArguments) -> Iterator[RunFolder]:
     try:
         yield _standing(path, arguments)
     finally:
-        # That of a run which has begun stays: were it removed, two processes could hold locks of one name.
+        # The lock of a run that has begun stays: were it removed, two processes could hold locks of one name.
         if not (path / "config.yaml").exists():
             with suppress(OSError):
                 (path / ".lock").unlink(missing_ok=True)

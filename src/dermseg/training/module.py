@@ -49,7 +49,7 @@ class SegmentationTask(pl.LightningModule):
         self.loss = create_loss(arguments.loss, arguments.loss_arguments)
         self.augmentation = create_augmentation(arguments.augmentation)
 
-    def begin(self, history: History, pairs: CachedPairs) -> None:  # noqa: ARG002 (others show them)
+    def begin(self, history: History, pairs: CachedPairs) -> None:  # noqa: ARG002 (a subclass uses them)
         """Take up a run where it stands.
 
         Args:

@@ -1,4 +1,4 @@
-"""A run goes on with the pixels that it began with: their checksum, kept in its folder."""
+"""The checksum of a run's pixels, kept in its folder: the run goes on with the pixels that it began with."""
 
 from pathlib import Path
 

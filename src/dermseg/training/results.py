@@ -106,7 +106,7 @@ def _summary(
 def _draw_samples(path: Path, task: SegmentationTask, pairs: CachedPairs) -> None:
     """Draw validation images spread evenly over the list, so that the sheet is the same for every model."""
     rows = np.unique(np.linspace(0, len(pairs) - 1, SAMPLES).round().astype(int)).tolist()
-    images, masks = (torch.stack(tensors) for tensors in zip(*(pairs[row] for row in rows), strict=True))
+    images, masks = pairs[rows]
     with torch.inference_mode():
         logits = task(images.to(task.device)).cpu()
     dice, _ = per_image_overlap(logits, masks)

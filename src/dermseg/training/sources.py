@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from dermseg.console import say
-from dermseg.data.cache import default_root, directory_for, prepare
+from dermseg.data.cache import Cache, default_root, directory_for, prepare
 from dermseg.data.dataset import CachedPairs
 from dermseg.data.duplicates.cached import cached_duplicates
 from dermseg.data.duplicates.note import write_note
@@ -59,14 +59,7 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         ConfigError: The split leaves no image to train on, or none to choose the best epoch by.
     """
     collection, data = _collection(arguments), data_path(arguments)
-    cache = prepare(
-        collection.pairs,
-        arguments.size,
-        directory_for(data, arguments.size, arguments.cache),
-        progress=console.is_terminal,
-        geometry=arguments.geometry,
-        preprocessing=arguments.preprocessing,
-    )
+    cache = prepare_for(arguments, collection, data, console)
     for line in problem_lines([*collection.problems, *cache.problems]):
         say(console, f"left out: {line}", style="yellow")
     if split_file.exists():
@@ -99,6 +92,28 @@ def load_images(arguments: TrainArguments, split_file: Path, console: Console) -
         CachedPairs(cache, split.validation),
         write_note(split, fingerprints, cache.geometry, cache.preprocessing),
         earlier,
+    )
+
+
+def prepare_for(arguments: TrainArguments, collection: Collection, data: Path, console: Console) -> Cache:
+    """Give the cache of a data set in the form that a training asks for.
+
+    Args:
+        arguments: Of the training.
+        collection: The data set.
+        data: Its folder.
+        console: Progress is shown where it is a terminal.
+
+    Raises:
+        DataError: No pair is usable, or the cache cannot be written.
+    """
+    return prepare(
+        collection.pairs,
+        arguments.size,
+        directory_for(data, arguments.size, arguments.cache),
+        progress=console.is_terminal,
+        geometry=arguments.geometry,
+        preprocessing=arguments.preprocessing,
     )
 
 

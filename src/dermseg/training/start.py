@@ -136,8 +136,8 @@ def _refuse_known_images(
         if found := list(dict.fromkeys(leak.identifier for leak in leaks)):
             raise DataError(
                 f"{len(found):,} of the {len(names):,} {side} images of split {split.name} have shaped the "
-                f"weights {Path(weights).name}, or show what such an image shows, so scores on them would be "
-                f"too good: {listing(found)}. Start with the split that those were trained on, or from "
-                "weights that have not seen these images, or pass --allow-leak; evaluations will then refuse "
-                "the images that are not new"
+                f"weights {Path(weights).name}, or show the picture, lesion or patient of one that did, so "
+                f"scores on them would be too good: {listing(found)}. Start with the split that those were "
+                "trained on, or from weights that have not seen these images, or pass --allow-leak; "
+                "evaluations will then refuse the images that are not new"
             )

@@ -13,10 +13,10 @@ IntArray = NDArray[np.intp]
 _SIDES = ((1, 1, 1, 1), (1, 1, 0, 0), (0, 0, 1, 1))
 """Top, bottom, left, right: a margin all around, and bars along one axis."""
 _EVEN = 0.5
-"""Share of the frames that are as wide on every side that has one."""
+"""Share of the frames whose margins are all of one width."""
 _REPEATED = 0.5
-"""Share of the frames that repeat the outermost pixels; of the others, a third each is black, white, and of
-one colour."""
+"""Share of the frames that repeat the outermost pixels; of the others a third is black, a third white, and a
+third of a random colour."""
 
 
 @dataclass(frozen=True)

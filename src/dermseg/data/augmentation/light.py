@@ -86,7 +86,7 @@ def _gain(slope: FloatArray, loss: FloatArray, side: int) -> FloatArray:
 
 
 def step_of_mean(height: int, width: int) -> int:
-    """Say which rows and columns the mean grey of an image is taken from: every how manyth."""
+    """Return the stride of the rows and columns that the mean grey of an image is taken from."""
     return max(1, min(height, width) // _SAMPLES)
 
 

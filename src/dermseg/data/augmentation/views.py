@@ -22,7 +22,7 @@ from dermseg.data.augmentation.settings import DEFAULT, Augmentation
 from dermseg.ops import numba_threads
 
 _STEPS_OF_A_PIXEL = 60
-"""Of arithmetic, about, by which threads are worth their while."""
+"""Operations of arithmetic per pixel, about; by them it is decided whether threads are worth starting."""
 
 
 def augment(

@@ -26,7 +26,7 @@ _SPREAD = 0.55
 _LEAST_OVERLAP = 0.6
 """Share of one picture that must lie inside the other."""
 _LARGEST_CHANGE = 0.35
-"""Largest coefficient by which a map differs from none, in half frames; one beyond it has lost its way."""
+"""Largest difference of a coefficient from the identity map, in half frames; beyond it, alignment failed."""
 
 _IDENTITY = np.eye(2, 3, dtype=np.float32)
 

@@ -10,7 +10,8 @@ from dermseg.data.splits.split import Split
 from dermseg.errors import ConfigError
 
 DRAW = 2
-"""Version of the drawing of folds, which their origin names: another version gives other validation sides."""
+"""Version of the drawing of folds, which their origin names: another version gives other validation sides.
+Folds whose origin names none are of version 1, whose validation sides are nearly the same in all folds."""
 Unit = tuple[str, ...]
 """Identifiers that stay together, sorted."""
 
@@ -70,8 +71,7 @@ def k_fold(
     """Draw `folds` splits whose test sides are disjoint and together hold every identifier once.
 
     The validation sides are disjoint too, as far as `validation` leaves room for that: no few images choose
-    the epochs of all folds, and every image is learned from in some fold. (In the first
-    version of the draw, whose folds do not name one, they were nearly the same images in all folds.)
+    the epochs of all folds, and every image is learned from in some fold.
 
     Args:
         identifiers: All identifiers, in any order.

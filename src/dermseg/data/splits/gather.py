@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dermseg.data.cache import Cache
 from dermseg.data.duplicates.cached import cached_duplicates
-from dermseg.data.groups import Group, find_groups, published_groups, read_groups
+from dermseg.data.groups import Group, find_groups, published_groups
 from dermseg.data.pairs import Collection
 from dermseg.data.splits.protocols import Material
 from dermseg.data.splits.strata import strata
@@ -27,9 +27,7 @@ def gather(
     """
     names = cache.identifiers
     _, duplicates = cached_duplicates(cache, progress)
-    groups = [*published_groups(names), *find_groups(data, names)]
-    if table is not None:
-        groups += read_groups(table, names)
+    groups = [*published_groups(names), *find_groups(data, names, table)]
     groups += [
         Group((one.first, one.second), f"near-duplicates, correlation {one.correlation:.2f}")
         for one in duplicates

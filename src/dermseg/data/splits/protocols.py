@@ -79,7 +79,9 @@ def draw_protocol(name: str, material: Material, seed: int = 0) -> list[Split]:
     Raises:
         ConfigError: There is no such protocol, or it does not fit the data.
     """
-    protocol = find_protocol(name)
+    if name not in PROTOCOLS:
+        raise ConfigError(f"There is no protocol {name!r}; choose {', '.join(PROTOCOLS)}.")
+    protocol = PROTOCOLS[name]
     splits = protocol.draw(material, seed)
     stamp = {"protocol": name, "source": protocol.source, "warning": protocol.warning}
     return [
@@ -90,17 +92,6 @@ def draw_protocol(name: str, material: Material, seed: int = 0) -> list[Split]:
         )
         for number, split in enumerate(splits, start=1)
     ]
-
-
-def find_protocol(name: str) -> Protocol:
-    """Look up a protocol.
-
-    Raises:
-        ConfigError: There is none of this name.
-    """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"There is no protocol {name!r}; choose {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]
 
 
 def _five_folds(material: Material, seed: int) -> list[Split]:

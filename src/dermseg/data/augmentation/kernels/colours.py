@@ -39,7 +39,7 @@ def recolour(
         rows: Likewise.
         columns: Likewise.
         powers: Likewise.
-        step: The mean grey is that of every so manyth row and column.
+        step: Stride of the rows and columns that the mean grey is taken from.
     """
     height, width = images.shape[2:]
     area = height * width
