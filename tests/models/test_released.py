@@ -93,7 +93,9 @@ def test_every_entry_of_vm_unet_finds_its_place():
     assert torch.equal(A_log.flatten(0, 1), released["vmunet.layers.0.blocks.0.self_attention.A_logs"])
 
 
-@pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "model_state_dict"])
+@pytest.mark.parametrize(
+    "wrapper", [None, "model", "state_dict", "model_state_dict", "network_weights", "net"]
+)
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_wrappers_of_training_scripts_are_taken_off(wrapper, prefix):
     model = create_model("vm_unet", **SMALL)
