@@ -309,7 +309,7 @@ def test_a_released_file_is_read_without_running_its_code(tmp_path):
     load_released(create_model("vm_unet", **SMALL), read_released(tmp_path / "good.pth"))
 
     torch.save({"model": vm_unet(), "config": Touch(tmp_path / "ran")}, tmp_path / "code.pth")
-    with pytest.raises(CheckpointError, match=r"code\.pth"):
+    with pytest.raises(CheckpointError, match=r"code\.pth: cannot be read as plain .*\([^\x1b]*getattr"):
         read_released(tmp_path / "code.pth")
     assert not (tmp_path / "ran").exists()
 

@@ -89,14 +89,19 @@ def read_released(path: Path | str) -> dict[str, Any]:
         with torch.serialization.safe_globals(_makers_of_numbers()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load documents no list of errors
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: cannot be read as plain weights ({reason}). If the file is whole and you trust it, "
-            "open it once where its own code is installed and save its state_dict alone."
+            f"{path}: cannot be read as plain weights ({_reason(error)}). If the file is whole and you trust "
+            "it, open it once where its own code is installed and save its state_dict alone."
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of weights")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Return what PyTorch says that it refused to make, else the first line of the error."""
+    refused = re.search(r"(?:Unsupported|Trying to load) .*?(?=\. Please|\.?$)", str(error), re.MULTILINE)
+    return refused[0] if refused else (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _makers_of_numbers() -> list[Any]:
