@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dermseg.errors import ConfigError
+from dermseg.models.checkpoint import rename
 from dermseg.models.released import load_released
 from dermseg.models.vision_lstm import ViL
 
@@ -111,6 +112,15 @@ def test_gradients_reach_every_parameter():
             parameter += 0.05 * torch.randn_like(parameter)
     model(torch.randn(1, 3, 32, 48, dtype=torch.float64)).square().sum().backward()
     assert all(parameter.grad.any() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_scales_kept_less_one_in_half_precision_lose_nothing_when_the_one_is_added(dtype: torch.dtype):
+    model: Any = small()
+    weights = {rename(key, model.release.names): value.to(dtype) for key, value in model.state_dict().items()}
+    weights["legacy_norm.weight"] = torch.full((8,), 0.001, dtype=dtype)
+    load_released(model, weights)
+    assert torch.equal(model.first_norm.weight, 1 + weights["legacy_norm.weight"].double())
 
 
 @pytest.mark.parametrize("wrong", [{"width": 6}, {"depth": 0}, {"grid": 0}])

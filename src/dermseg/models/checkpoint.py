@@ -10,8 +10,8 @@ from torch import Tensor
 from dermseg.errors import CheckpointError
 from dermseg.models.release import Table
 
-WRAPPERS = ("model", "state_dict", "model_state_dict")
-"""Entries under which training scripts store the weights beside their own state."""
+WRAPPERS = ("model", "state_dict", "model_state_dict", "network_weights", "net")
+"""Entries under which training scripts store the weights beside their own state; the fourth is nnU-Net's."""
 
 DEAD = r"(?:.*\.)?total_(?:ops|params)"
 """Counters that the thop profiler leaves in checkpoints; no network reads them."""

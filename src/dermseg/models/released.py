@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +53,9 @@ VMAMBA_NAMES: Table = (
 BLOCK = r"layers\.([0-3])\.blocks\.(\d+)\."
 """Stage and number of a block in a name of the older kind."""
 
+NUMBERS = (np.bool_, np.int32, np.int64, np.float32, np.float64)
+"""Types of NumPy's numbers that training scripts keep beside the weights, such as a mean loss."""
+
 VMAMBA_HEAD = r"(?:classifier|norm|head)\..*"
 """The classifier of VMamba, which a segmentation network has no use for."""
 
@@ -78,19 +82,33 @@ def read_released(path: Path | str) -> dict[str, Any]:
         What the file holds, for `load_released`.
 
     Raises:
-        CheckpointError: If the file is unreadable, or holds anything but tensors and plain values.
+        CheckpointError: If the file is unreadable, or holds anything but tensors, plain values and NumPy's
+            numbers.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_makers_of_numbers()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load documents no list of errors
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: cannot be read as plain weights ({reason}). If the file is whole and you trust it, "
-            "open it once where its own code is installed and save its state_dict alone."
+            f"{path}: cannot be read as plain weights ({_reason(error)}). If the file is whole and you trust "
+            "it, open it once where its own code is installed and save its state_dict alone."
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of weights")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Return what PyTorch says that it refused to make, else the first line of the error."""
+    refused = re.search(r"(?:Unsupported|Trying to load) .*?(?=\. Please|\.?$)", str(error), re.MULTILINE)
+    return refused[0] if refused else (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _makers_of_numbers() -> list[Any]:
+    """What a file makes NumPy's numbers with, by the names of NumPy 1 and 2; none runs other code."""
+    scalar = np.float64().__reduce__()[0]
+    names = (f"numpy.{core}.multiarray.scalar" for core in ("core", "_core"))
+    return [*((scalar, name) for name in names), np.dtype, *(type(np.dtype(number)) for number in NUMBERS)]
 
 
 def load_released(model: SegmentationModel | ViL, state_dict: Mapping[str, Any]) -> LoadReport:

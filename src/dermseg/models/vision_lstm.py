@@ -31,8 +31,8 @@ LESS_ONE = r"^legacy_norm\.weight$|(^blocks\.\d+|\.vil)\.norm\.weight$|\.outnorm
 
 
 def whole_scales(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Add to the released scales the 1 that they are kept without."""
-    return {key: value + 1 if re.search(LESS_ONE, key) else value for key, value in tensors.items()}
+    """Add to the released scales the 1 that they are kept without, in a precision that keeps their digits."""
+    return {key: value.double() + 1 if re.search(LESS_ONE, key) else value for key, value in tensors.items()}
 
 
 class ViL(nn.Module):
