@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dermseg.benchmark.preparation import prepare_benchmark
-from dermseg.errors import ConfigError
+from dermseg.errors import ConfigError, DataError
 
 SYSTEMS = ["fa_net", "unet"]
 """Under their own recipes, trained for 500 and for 100 epochs."""
@@ -54,3 +54,15 @@ def test_what_every_recipe_says_already_is_taken(own):
 def test_the_value_of_the_one_recipe_is_taken(own):
     own(["fa_net"])
     assert own(epochs=500).epochs == {"fa_net": 500}
+
+
+@pytest.mark.parametrize("name", ["data", "masks"])
+def test_a_link_that_leads_to_itself_is_no_folder(grid, tmp_path, name):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    request = grid(tmp_path / "results")
+    changed = {name: str(loop) if name == "data" else loop}
+    with pytest.raises(DataError, match="loop is not a folder"):
+        prepare_benchmark(
+            replace(request, arguments=replace(request.arguments, **changed)), Console(quiet=True)
+        )
