@@ -41,6 +41,11 @@ def test_isic_archive_has_lesions_and_patients(tmp_path):
     ]
 
 
+def test_names_may_be_paths(tmp_path):
+    text = "image,lesion_id\nimages/ISIC_0000001.jpg,1\nD:\\data\\images\\ISIC_0000002.jpg,1\n"
+    assert members(read_groups(table(tmp_path / "t.csv", text), NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
+
+
 def test_names_may_end_as_files_do(tmp_path):
     path = table(
         tmp_path / "t.csv", "image,lesion_id\nISIC_0000001.jpg,1\nISIC_0000002.JPG,1\nb.c,2\nb.d,2\n"

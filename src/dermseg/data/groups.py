@@ -218,11 +218,11 @@ def _delimiter(line: str) -> str:
 
 
 def _identifier(value: str, known: set[str]) -> str | None:
-    """Find the image that a table names; with or without the ending of a file."""
+    """Find the image that a table names; with or without folders, of any system, and the ending of a file."""
     value = value.strip()
     if value in known:
         return value
-    stem = identifier_of(Path(value)) if value and "\0" not in value else ""
+    stem = identifier_of(Path(value.replace("\\", "/"))) if value and "\0" not in value else ""
     return stem if stem in known else None
 
 
