@@ -26,6 +26,8 @@ def test_what_is_no_json_object_reads_as_none(tmp_path: Path, content: bytes):
     (tmp_path / "result.json").write_bytes(content)
     assert read_json(tmp_path / "result.json") is None
     assert read_json(tmp_path / "absent.json") is None
+    assert read_json(tmp_path) is None
+    assert read_json(tmp_path / "result.json" / "below.json") is None
 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path):

@@ -12,6 +12,10 @@ def test_bytes_that_are_no_text_can_be_printed():
     assert printable("شامة.png") == "شامة.png"
 
 
+def test_halves_of_characters_can_be_printed():
+    assert printable("\ud83d and \udfff") == "\N{REPLACEMENT CHARACTER} and \N{REPLACEMENT CHARACTER}"
+
+
 def test_a_writable_folder_is_made_and_left_empty(tmp_path):
     require_writable(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []

@@ -32,3 +32,13 @@ def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(opening):
     lines += [f"a{n}: &a{n} {opening % ', '.join([f'*a{n - 1}'] * 10)}" for n in range(1, 11)]
     with pytest.raises(ValueError, match="more than 10,000 values"):
         load_yaml("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: !!bool maybe", "a: !!int ''", "a: !!timestamp now", f"a: 1{':59' * 250}.5", r'a: "\UFFFFFFFF"'],
+    ids=["bool", "int", "timestamp", "too large", "no character"],
+)
+def test_a_value_that_is_not_what_it_says_is_refused(text):
+    with pytest.raises(ValueError, match="a value is not what its tag or its form says"):
+        load_yaml(text)

@@ -1,6 +1,7 @@
 """Paths as users give them: any name to print, any folder to write to."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,13 +9,18 @@ from tempfile import TemporaryFile
 
 from dermseg.errors import DataError
 
+_HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates, but for those by which Python keeps the bytes of a name."""
+
 
 def printable(text: str | Path) -> str:
     """Write a path, or a text with paths in it, as valid UTF-8.
 
-    File systems allow names that are no text; bytes that cannot be decoded become a replacement character.
+    File systems allow names that are no text, and JSON half of a character; bytes that cannot be decoded, and
+    such halves, become a replacement character.
     """
-    return os.fsencode(text).decode("utf-8", errors="replace")
+    whole = _HALVES.sub("\N{REPLACEMENT CHARACTER}", str(text))
+    return os.fsencode(whole).decode("utf-8", errors="replace")
 
 
 def require_writable(folder: Path) -> None:

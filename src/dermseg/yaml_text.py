@@ -11,8 +11,8 @@ def load_yaml(text: str) -> object:
 
     Raises:
         yaml.YAMLError: It is not YAML.
-        ValueError: A mapping has a key twice, or aliases make more than `MOST_VALUES` values of the text, as
-            one that stands inside of what it repeats does.
+        ValueError: A mapping has a key twice, a value is not what its tag or its form says, or aliases make
+            more than `MOST_VALUES` values of the text, as one that stands inside of what it repeats does.
     """
     loader = yaml.SafeLoader(text)
     try:
@@ -21,6 +21,9 @@ def load_yaml(text: str) -> object:
             return None
         _check(root)
         return loader.construct_document(root)
+    except (ArithmeticError, AttributeError, LookupError) as error:
+        # Of `!!bool maybe`, `!!float ''` or 1:59:59: ... :59.5, say, PyYAML makes no error of its own.
+        raise ValueError(f"a value is not what its tag or its form says ({error!r})") from error
     finally:
         loader.dispose()
 

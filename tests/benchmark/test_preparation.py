@@ -65,3 +65,15 @@ def test_other_images_than_it_began_with_are_refused(grid, drawn, tmp_path):
     with pytest.raises(DataError, match="11 usable images that are not the 12"):
         prepare_benchmark(grid(tmp_path / "results", data=str(fewer)), Console(quiet=True))
     assert (tmp_path / "results" / "benchmark.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["data", "masks"])
+def test_a_link_that_leads_to_itself_is_no_folder(grid, tmp_path, name):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    request = grid(tmp_path / "results")
+    changed = {name: str(loop) if name == "data" else loop}
+    with pytest.raises(DataError, match="loop is not a folder"):
+        prepare_benchmark(
+            replace(request, arguments=replace(request.arguments, **changed)), Console(quiet=True)
+        )

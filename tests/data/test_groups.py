@@ -41,6 +41,11 @@ def test_isic_archive_has_lesions_and_patients(tmp_path):
     ]
 
 
+def test_names_may_be_paths(tmp_path):
+    text = "image,lesion_id\nimages/ISIC_0000001.jpg,1\nD:\\data\\images\\ISIC_0000002.jpg,1\n"
+    assert members(read_groups(table(tmp_path / "t.csv", text), NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
+
+
 def test_names_may_end_as_files_do(tmp_path):
     path = table(
         tmp_path / "t.csv", "image,lesion_id\nISIC_0000001.jpg,1\nISIC_0000002.JPG,1\nb.c,2\nb.d,2\n"
@@ -49,6 +54,15 @@ def test_names_may_end_as_files_do(tmp_path):
         ("ISIC_0000001", "ISIC_0000002"),
         ("b.c", "b.d"),
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_encodings_in_which_programs_save_tables(tmp_path, encoding, end):
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = f"{mark}image_id,lesion_id{end}ISIC_0000001,1{end}ISIC_0000002,1{end}é,2{end}"
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    assert members(find_groups(tmp_path, NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
 
 
 def test_tables_lie_in_the_data_folder_or_beside_it(tmp_path):

@@ -157,6 +157,21 @@ class TestDamage:
         with pytest.raises(DataError, match="not a sound ZIP archive"):
             unpack(archive, box / "data")
 
+    def test_a_member_that_no_reader_finishes(self, box):
+        archive = archive_of(box / "data.zip", {"data/a.png": bytes(1000)}, zipfile.ZIP_LZMA)
+        content = bytearray(archive.read_bytes())
+        # What the LZMA stream begins with, after a header of 30 bytes, the name, and four bytes of its own.
+        content[30 + len("data/a.png") + 4] = 0xFF
+        archive.write_bytes(content)
+        with pytest.raises(DataError, match="not a sound ZIP archive"):
+            unpack(archive, box / "data")
+
+    def test_a_name_that_is_no_text(self, box):
+        archive = archive_of(box / "data.zip", {"data/\xe9.png": b"a"})
+        archive.write_bytes(archive.read_bytes().replace("\xe9".encode(), b"\xff\xff"))
+        with pytest.raises(DataError, match="not a sound ZIP archive"):
+            unpack(archive, box / "data")
+
     def test_encrypted_members(self, box):
         archive = archive_of(box / "data.zip", {"a.png": b"a" * 100})
         content = bytearray(archive.read_bytes())

@@ -203,6 +203,28 @@ def test_a_damaged_note_is_named(data, drawn, tmp_path, monkeypatch, change):
         evaluate(data, weights=weights, out=tmp_path / "out")
 
 
+def trained_after(note, times):
+    """Notes of a training that so many others came before."""
+    for _ in range(times):
+        note = {"split": {"train": ["a"]}, "earlier": note}
+    return note
+
+
+@pytest.mark.parametrize(
+    ("notes", "fault"),
+    [
+        ({"split": {"train": ["a"], "checksum": ["x"]}}, "checksum .* is no text"),
+        (trained_after({"split": {"train": ["a"], "checksum": 1}}, 2), "checksum .* is no text"),
+        (trained_after({}, 200), "earlier trainings names more than 100"),
+    ],
+    ids=["checksum", "checksum of an earlier training", "earlier trainings"],
+)
+def test_a_damaged_note_of_the_split_is_named(tmp_path, monkeypatch, notes, fault):
+    weights = save_dark_model(tmp_path / "m.safetensors", monkeypatch, notes=notes)
+    with pytest.raises(CheckpointError, match=rf"m\.safetensors is damaged: .*{fault}"):
+        read_learned(weights)
+
+
 def ensemble_notes(*trained):
     """Notes of an ensemble whose members learned from these images; None of one that does not say."""
     return {

@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from dermseg.inference.outputs import (
     output_files,
     write_mask,
     write_outputs,
+    write_overlay,
     write_probability,
 )
 from dermseg.inference.segmentation import Segmentation
@@ -99,3 +102,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_mask(np.zeros((10, 10), bool), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_overlay_that_does_not_fit_is_no_file(tmp_path):
+    mask = disc(40, 60)
+    write_overlay(segmentation(mask), lesion_image(mask), tmp_path / "whole.jpg")
+    size = (tmp_path / "whole.jpg").stat().st_size
+    # As at the end of a disk: the last bytes of a write do not fit.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_overlay(segmentation(mask), lesion_image(mask), tmp_path / "cut.jpg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.jpg"]

@@ -89,6 +89,13 @@ def test_nothing_is_lost_or_spoilt(files, tmp_path):
         join([one, two], tmp_path / "out.safetensors")
 
 
+def test_a_link_that_leads_to_itself_is_replaced(files, tmp_path):
+    out = tmp_path / "out.safetensors"
+    out.symlink_to(out)
+    join(files({}, {}), out)
+    assert load_model(out)
+
+
 def test_the_command_says_what_it_made(files, tmp_path, capsys):
     out = tmp_path / "both.safetensors"
     assert main(["join", *map(str, files({}, {})), "--out", str(out)]) == 0

@@ -1,5 +1,6 @@
 import json
 import pickle
+import resource
 
 import pytest
 import torch
@@ -272,3 +273,16 @@ def test_a_damaged_expectation_is_refused_by_name(file, damage):
 
 def test_notes_are_read_back(file):
     assert read_notes(file) == {"data": "synthetic"}
+
+
+def test_a_file_that_the_disk_does_not_hold_is_named(tmp_path):
+    model = create_model("unet", width=4)
+    # As at the end of a disk.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"m\.safetensors cannot be written \(.*free space"):
+            save_model(model, tmp_path / "m.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

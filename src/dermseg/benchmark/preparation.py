@@ -1,6 +1,7 @@
 """Before any cell runs: the plan is made or continued, the folds are drawn, the images are prepared once."""
 
 import hashlib
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -85,7 +86,7 @@ def _begun(request: Request) -> Plan:
     settings.setdefault("threads", max(1, usable_cores() // max(1, a.workers)))
     _check_systems(systems, a.recipe, settings)
     return Plan(
-        name=a.name or Path(a.data).resolve().name,
+        name=a.name or Path(os.path.realpath(a.data)).name,
         systems=systems,
         epochs={},
         recipe=a.recipe,
@@ -153,8 +154,9 @@ def _location(arguments: BenchmarkArguments, data: Data) -> Data:
     """Take up where the data lie now, if that is given."""
     if arguments.data is None:
         return data
-    folder = str(Path(arguments.data).resolve())
-    masks = None if arguments.masks is None else str(arguments.masks.resolve())
+    # Path.resolve raises where links form a loop.
+    folder = os.path.realpath(arguments.data)
+    masks = None if arguments.masks is None else os.path.realpath(arguments.masks)
     return replace(data, folder=folder, layout=arguments.layout, masks=masks)
 
 

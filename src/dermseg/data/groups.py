@@ -1,5 +1,6 @@
 """Images that belong together, because they show one lesion or one patient: read from tables of metadata."""
 
+import codecs
 import csv
 import io
 from collections import defaultdict
@@ -168,8 +169,8 @@ def _tables(data: Path) -> Iterator[Path]:
 def _is_about(path: Path, known: set[str]) -> bool:
     """Whether a table has the columns and names one of the images."""
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            header = _header(file.readline(1 << 16))
+        with path.open("rb") as file:
+            header = _header(_text(file.read(1 << 16), errors="replace").readline())
         if not (set(IMAGE_COLUMNS) & set(header) and set(GROUP_COLUMNS) & set(header)):
             return False
     except OSError:
@@ -185,7 +186,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise DataError(f"{path} is too large for a table of images; give the CSV file of the metadata.")
-        text = path.read_text(encoding="utf-8-sig")
+        text = _text(path.read_bytes()).read()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8.") from error
     first, _, _ = text.partition("\n")
@@ -201,6 +202,12 @@ def _rows(path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path} is no table ({error}); save it as CSV.") from error
 
 
+def _text(content: bytes, errors: str = "strict") -> io.TextIOWrapper:
+    """Open a table in UTF-8, or in UTF-16, in which programs for Windows save some."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return io.TextIOWrapper(io.BytesIO(content), "utf-16" if wide else "utf-8-sig", errors)
+
+
 def _header(line: str) -> list[str]:
     names = next(csv.reader([line.replace("\0", "")], delimiter=_delimiter(line)), [])
     return [name.strip().lower() for name in names]
@@ -211,11 +218,11 @@ def _delimiter(line: str) -> str:
 
 
 def _identifier(value: str, known: set[str]) -> str | None:
-    """Find the image that a table names; with or without the ending of a file."""
+    """Find the image that a table names; with or without folders, of any system, and the ending of a file."""
     value = value.strip()
     if value in known:
         return value
-    stem = identifier_of(Path(value)) if value and "\0" not in value else ""
+    stem = identifier_of(Path(value.replace("\\", "/"))) if value and "\0" not in value else ""
     return stem if stem in known else None
 
 

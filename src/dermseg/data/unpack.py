@@ -1,5 +1,6 @@
 """Archives unpacked as if they came from an enemy: no path out of the folder, no links, no bombs."""
 
+import lzma
 import shutil
 import stat
 import zipfile
@@ -21,6 +22,11 @@ MIN_ALLOWANCE = 64 << 20
 """Bytes that even a tiny archive may unpack to."""
 
 _ENCRYPTED = 0x1
+_UNSOUND = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
+    UnicodeDecodeError,  # of the name of a file
+)
+"""What the reader of ZIP archives raises for damaged ones."""
 
 
 def unpack(
@@ -61,7 +67,7 @@ def unpack(
             files = {str(path): [member.file_size, member.CRC] for member, path in members}
             write_json(record, {"archive": archive.name, "files": files})
         unfinished.rename(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _UNSOUND as error:
         raise DataError(
             f"{archive} is not a sound ZIP archive ({error}); delete it and fetch it again."
         ) from error

@@ -15,6 +15,9 @@ from dermseg.models.weights import notes_of_members
 SHAPING = ("train", "validation")
 """Sides of a split that shape a network: by gradients, and by choosing the epoch."""
 
+MOST_EARLIER = 100
+"""Trainings one after the other; more are taken for damage."""
+
 _ISIC = re.compile(r"isic_?(\d{7})", re.IGNORECASE)
 """The number of an image in the ISIC archive, which all ISIC data sets share."""
 
@@ -117,7 +120,9 @@ def read_learned(weights: Path) -> Learned | None:
     )
 
 
-def _learned(notes: object, weights: Path) -> Learned | None:
+def _learned(notes: object, weights: Path, depth: int = 0) -> Learned | None:
+    if depth > MOST_EARLIER:
+        raise _damaged(weights, f"its note of earlier trainings names more than {MOST_EARLIER}")
     split = notes.get("split") if isinstance(notes, dict) else None
     if not (isinstance(notes, dict) and isinstance(split, dict)):
         return None
@@ -128,7 +133,9 @@ def _learned(notes: object, weights: Path) -> Learned | None:
             raise _damaged(weights, f"its note of the {side} images is no list of names")
         sides[side] = tuple(names)
     note, checksum = notes.get("fingerprints"), split.get("checksum")
-    earlier = _learned(notes.get("earlier"), weights)
+    if not isinstance(checksum, str | None):
+        raise _damaged(weights, "the checksum in its note of the split is no text")
+    earlier = _learned(notes.get("earlier"), weights, depth + 1)
     others = () if earlier is None else (earlier,)
     if not isinstance(note, dict):
         return Learned(sides, split=checksum, others=others)

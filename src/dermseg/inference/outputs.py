@@ -1,5 +1,6 @@
 """Files and measurements of one segmentation."""
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,9 +123,12 @@ def write_overlay(segmentation: Segmentation, image: NDArray[np.uint8], path: Pa
     """
     picture = Image.fromarray(draw_outline(image, segmentation.mask))
     picture.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
+    encoded = io.BytesIO()
+    # Full chroma resolution: JPEG's usual half would smear a thin coloured line.
+    picture.save(encoded, "JPEG", quality=92, subsampling=0, comment=MADE_BY)
     with replacing(path) as temporary:
-        # Full chroma resolution: JPEG's usual half would smear a thin coloured line.
-        picture.save(temporary, quality=92, subsampling=0, comment=MADE_BY)
+        # Into a file of its own Pillow would take what a full disk has room for as the whole.
+        temporary.write_bytes(encoded.getvalue())
 
 
 def is_output(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """From the weight files of several trainings to one file: an ensemble."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def join(weights: Sequence[Path], out: Path) -> Ensemble:
         CheckpointError: A file cannot be read, or holds numbers that are not finite.
     """
     files = [weight_file(path) for path in weights]
-    if any(file.resolve() == out.resolve() for file in files):
+    # Path.resolve raises where links form a loop.
+    if any(os.path.realpath(file) == os.path.realpath(out) for file in files):
         raise ConfigError(f"{out} is one of the files to join; name another, so that it is not lost")
     networks = [load_model(path) for path in weights]
     for path, network in zip(weights, networks, strict=True):

@@ -52,6 +52,7 @@ def save_model(
     Raises:
         ConfigError: If the path ends otherwise, the model was not made by `create_model`, the threshold is no
             number between 0 and 1, or the notes do not fit into JSON.
+        CheckpointError: The disk is full.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -86,8 +87,13 @@ def save_model(
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     if half:
         tensors = {key: _halved(value) for key, value in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER: header})
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={HEADER: header})
+    except SafetensorError as error:  # its own, for a full disk too
+        raise CheckpointError(
+            f"{path} cannot be written ({error}); free space, or name another place"
+        ) from error
 
 
 def load_model(path: Path | str) -> SegmentationModel:
