@@ -8,7 +8,7 @@ from dermseg.errors import ConfigError
 from dermseg.models.registry import create_model
 from dermseg.models.vm_unet import decode_as_released
 
-SMALL = {"width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4}
+SMALL = {"width": 16, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4}
 
 
 class TestVMUNet(ModelTester):
@@ -18,7 +18,7 @@ class TestVMUNet(ModelTester):
 
 class TestVMUNetD2292(ModelTester):
     name = "vm_unet_d2292"
-    arguments: ClassVar[dict[str, Any]] = {"width": 8, "state": 2}
+    arguments: ClassVar[dict[str, Any]] = {"width": 16, "state": 2}
     sizes: ClassVar = [(32, 32), (32, 64), (5, 40)]
 
 
@@ -26,7 +26,7 @@ class TestVMUNetD2292(ModelTester):
 def test_skips_are_the_inputs_of_the_last_three_stages():
     model = create_model("vm_unet", **SMALL).eval()
     maps = model.encoder(torch.randn(1, 3, 64, 64))
-    assert [tuple(x.shape[1:]) for x in maps.inputs] == [(16, 16, 8), (8, 8, 16), (4, 4, 32), (2, 2, 64)]
+    assert [tuple(x.shape[1:]) for x in maps.inputs] == [(16, 16, 16), (8, 8, 32), (4, 4, 64), (2, 2, 128)]
     received, made = [], []
     for stage in model.decoder.stages:
         stage.register_forward_pre_hook(lambda _, given: received.append(given[0]))

@@ -10,7 +10,7 @@ from dermseg.training.arguments import TrainArguments
 from dermseg.training.optimization import create_optimizer
 
 SMALL = {
-    "width": 8, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4, "fusion_width": 16
+    "width": 16, "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1), "state": 4, "fusion_width": 16
 }  # fmt: skip
 
 

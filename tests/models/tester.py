@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from exporting import assert_exports
+from recorded import recorded, some_logits
 from torch import Tensor
 
 from dermseg.data.augment import normalize
@@ -89,6 +90,10 @@ class ModelTester:
             assert logits.shape == (batch, 1, *size)
             assert logits.dtype == torch.float32
             assert logits.isfinite().all()
+
+    def test_logits_are_those_on_record(self) -> None:
+        found = some_logits(self.create(), self.square)
+        torch.testing.assert_close(found, recorded(type(self).__name__, found), atol=1e-6, rtol=1e-6)
 
     @torch.no_grad()
     def test_an_image_gets_the_same_logits_alone_and_in_any_batch(self) -> None:
