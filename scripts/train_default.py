@@ -13,7 +13,7 @@ where they stopped, the stages from `fit` on, minutes each, begin again. The sta
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch of its first part; `default` is this one;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
-- evaluate: scores on the test side, or out of fold, and on PH2;
+- evaluate: scores on the test side, or out of fold (each under the threshold that the others chose), and on PH2;
 - effects: Dice under graded changes;
 - latency: of PyTorch and ONNX Runtime;
 - compare: ours and the peer on the same images, paired, on the folds that both have;
@@ -39,7 +39,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dermseg.card.calibrate import calibrate
-from dermseg.card.fitting import HEAD
+from dermseg.card.fitting import HEAD, fold_temperature
 from dermseg.card.latency import measure_latency
 from dermseg.card.measure import card_facts, effects
 from dermseg.card.scores import Row, read_rows, summarise
@@ -52,7 +52,7 @@ from dermseg.evaluation.evaluate import evaluate
 from dermseg.evaluation.statistics.comparisons import paired_wilcoxon, rank_biserial
 from dermseg.files import copy, read_json, sha256_of, write_json, write_text
 from dermseg.models.join import join
-from dermseg.models.weights import load_model
+from dermseg.models.weights import load_model, read_notes, save_model
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.command import parse
 from dermseg.training.run import train
@@ -71,6 +71,8 @@ PEER_HEAD = "network.segmentation_head.0"
 """Name of the peer's last convolution."""
 RUNS = {"ours": "ours-{}", "alone": "ours-{}-seed0/alone", "peer": "peer-{}"}
 """Where the scores of a fold are: of the mean of our networks, of the first of them, and of the peer."""
+CROSSED = "ours-{}/crossed"
+"""Where those of our networks are under the threshold that the other folds chose."""
 SOURCES = ("ours-1", "holdout", "final")
 HOLDOUT_TITLE = "ISIC 2018, test side of the frozen split isic2018-2094 (crops, 512 px)"
 OWN_TITLE = "ISIC 2018, the images of its fold, which it never saw (crops, 512 px)"
@@ -187,7 +189,7 @@ def alone(plan: Plan) -> None:
         out = plan.work / RUNS["alone"].format(number)
         score_fold(plan, out.parent, out)
     together = plan.work / "alone"
-    gather_folds(plan, "alone", together)
+    gather_folds(plan, RUNS["alone"], together)
     keep_scores(plan, together, RESULTS / plan.network / "alone" / "isic2018-folds")
 
 
@@ -248,7 +250,7 @@ def evaluations(plan: Plan) -> dict[str, Path]:
     """
     folder = plan.work / "evaluation"
     isic = {
-        "ours-1": {OWN_TITLE: folder / "isic2018", FOLDS_TITLE: folder / "isic2018-folds"},
+        "ours-1": {OWN_TITLE: folder / "isic2018"},
         "holdout": {HOLDOUT_TITLE: folder / "isic2018"},
         "final": {FOLDS_TITLE: folder / "isic2018-folds"},
     }[plan.source]
@@ -264,15 +266,34 @@ def scores(plan: Plan) -> None:
     split = str(plan.work / plan.source / "split.json")
     for title, out in evaluations(plan).items():
         if title == FOLDS_TITLE:
-            gather_folds(plan, "ours", out)
+            gather_folds(plan, score_crossed(plan), out)
         else:
             data, part = (plan.ph2, None) if title == PH2_TITLE else (plan.isic, split)
             score(data, plan.weights, part, out)
 
 
-def gather_folds(plan: Plan, name: str, out: Path) -> None:
+def score_crossed(plan: Plan) -> str:
+    """Score the network of every fold under what ships, its threshold chosen without the images of the fold.
+
+    Of the 168 validation images, on which `folds` chooses it, the best threshold is mostly chance.
+    """
+    fitted = read_notes(plan.weights)["calibration"]
+    for number, threshold in zip(plan.folds, fitted["crossed_thresholds"], strict=True):
+        run, out = plan.work / RUNS["ours"].format(number), plan.work / CROSSED.format(number)
+        shutil.rmtree(out, ignore_errors=True)
+        model = load_model(run / "model.safetensors")
+        model.preprocessing = replace(model.preprocessing, size=fitted["size"])
+        model.mirrors, model.threshold = fitted["mirrors"], threshold
+        fold_temperature(model, fitted["temperature"])
+        weights = out / "fitted.safetensors"
+        save_model(model, weights, notes=read_notes(run / "model.safetensors"), half=True)
+        score(plan.isic, weights, str(run / "split.json"), out / "isic2018")
+    return CROSSED
+
+
+def gather_folds(plan: Plan, runs: str, out: Path) -> None:
     """Put the scores of the folds into one table: every image by the network that never saw it."""
-    folders = [plan.work / RUNS[name].format(number) / "isic2018" for number in plan.folds]
+    folders = [plan.work / runs.format(number) / "isic2018" for number in plan.folds]
     header, rows = "", list[str]()
     calibration = Calibration.none()
     for folder in folders:

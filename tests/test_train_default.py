@@ -146,6 +146,29 @@ def test_ours_and_the_first_of_ours_are_compared_with_the_peer(script, plan, tra
     assert found["ph2"]["alone"]["rank_biserial"] == -1
 
 
+def test_a_fold_is_scored_under_what_ships_but_for_the_threshold_that_the_others_chose(
+    script, plan, trained, scored
+):
+    scored.dice = {"ours-1/crossed": 0.5, "ours-2/crossed": 0.75}
+    for fold in (1, 2):
+        script.run(plan, f"ours-{fold}", "split.json")
+    script.run(plan, "final", "split.json")
+    fitted = {"size": 96, "mirrors": True, "temperature": 2.0, "crossed_thresholds": [0.4, 0.6]}
+    save_model(
+        load_model(plan.work / "final" / "model.safetensors"), plan.weights, notes={"calibration": fitted}
+    )
+    assert script.score_crossed(plan) == script.CROSSED
+    assert scored.calls == [("ISIC", "ours-1/crossed"), ("ISIC", "ours-2/crossed")]
+    image = torch.randn(1, 3, 32, 32)
+    for fold, threshold in zip((1, 2), (0.4, 0.6), strict=True):
+        before = load_model(plan.work / f"ours-{fold}" / "model.safetensors")
+        model = load_model(plan.work / f"ours-{fold}" / "crossed" / "fitted.safetensors")
+        assert (model.preprocessing.size, model.mirrors, model.threshold) == (96, True, threshold)
+        torch.testing.assert_close(2 * model(image), before(image), atol=2e-2, rtol=2e-2)
+    script.gather_folds(plan, script.CROSSED, plan.work / "all")
+    assert read_json(plan.work / "all" / "summary.json")["per_image_mean"]["dice"]["mean"] == 0.625
+
+
 def test_an_unfinished_training_ends_the_stage(script, plan, trained, monkeypatch):
     monkeypatch.setattr(script, "train", lambda *_: SimpleNamespace(complete=False))
     with pytest.raises(SystemExit, match="ours-1-seed0-first: the time budget is spent"):

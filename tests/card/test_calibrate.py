@@ -9,7 +9,11 @@ from PIL import Image
 from torch import nn
 
 from dermseg.card.calibrate import calibrate
+from dermseg.card.fitting import THRESHOLDS, best_threshold, fold_temperature
+from dermseg.card.overlap import dice
+from dermseg.data.images import read_image, read_mask
 from dermseg.data.pairs import Pair
+from dermseg.inference.predictor import Predictor
 from dermseg.models import registry
 from dermseg.models.base import Preprocessing, SegmentationModel
 from dermseg.models.registry import ModelInfo, create_model
@@ -89,6 +93,30 @@ def test_networks_of_folds_are_fitted_together_and_another_ships(weights, pairs,
     assert together.temperature == pytest.approx(alone.temperature)
     assert alone.temperature > 1  # right in nine pixels of ten, and sure of all
     assert together.dice_by_threshold == pytest.approx(alone.dice_by_threshold)
+    assert alone.crossed_thresholds == []
+
+
+def test_the_threshold_of_a_fold_is_chosen_without_its_images(weights, pairs, tmp_path):
+    first, second = (weights(f"{name}.safetensors") for name in "ab")
+    together = calibrate(
+        weights("c.safetensors"),
+        [(first, pairs[:2]), (second, pairs[2:])],
+        tmp_path / "out.safetensors",
+        (SIDE,),
+    )
+    # Under the temperature of both, the images of the one choose what the other gets.
+    for crossed, others in zip(together.crossed_thresholds, (pairs[2:], pairs[:2]), strict=True):
+        network = load_model(first)
+        fold_temperature(network, together.temperature)
+        predictor = Predictor(network)
+        found = [
+            [
+                dice(predictor.predict(read_image(pair.image)).probability >= threshold, read_mask(pair.mask))
+                for threshold in THRESHOLDS
+            ]
+            for pair in others
+        ]
+        assert crossed == best_threshold(np.asarray(found))
 
 
 def test_what_is_fitted_to_averages_over_mirror_images_predicts_them(weights, pairs, tmp_path):

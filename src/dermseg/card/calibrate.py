@@ -51,6 +51,8 @@ class Fitted:
     """Mean per-image Dice at native resolution and threshold 0.5, by side; empty where there was one."""
     temperature: float
     threshold: float
+    crossed_thresholds: list[float]
+    """Of each network, in their order: the threshold that the images of the others choose; empty for one."""
     dice_by_threshold: dict[float, float]
     expected_dice: dict[str, float]
     correlation: float
@@ -96,6 +98,7 @@ def calibrate(
         dice_by_size=by_size,
         temperature=temperature,
         threshold=model.threshold,
+        crossed_thresholds=_crossed_thresholds(found, [len(pairs) for _, pairs in networks]),
         dice_by_threshold=dict(zip(THRESHOLDS, found.mean(axis=0).tolist(), strict=True)),
         expected_dice=asdict(model.expected_dice),
         correlation=float(np.corrcoef(estimate, found[:, column])[0, 1]),
@@ -106,6 +109,14 @@ def calibrate(
     notes = {**_without_pictures(read_notes(weights)), "calibration": asdict(fitted)}
     save_model(model, out, notes=notes, half=True)
     return fitted
+
+
+def _crossed_thresholds(found: NDArray[np.float64], images: Sequence[int]) -> list[float]:
+    """Choose the threshold of each network without the rows of its own images."""
+    if len(images) == 1:
+        return []
+    owners = np.repeat(np.arange(len(images)), images)
+    return [best_threshold(found[owners != owner]) for owner in range(len(images))]
 
 
 def _without_pictures(notes: dict[str, Any]) -> dict[str, Any]:
