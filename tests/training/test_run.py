@@ -356,6 +356,16 @@ def test_an_occupied_folder_is_refused_with_a_remedy(tiny):
         report(tiny(epochs=1))
 
 
+def test_a_curve_that_cannot_be_written_is_named_with_a_remedy(tiny):
+    arguments = tiny(resume=True)
+    (arguments.out / "metrics.csv").mkdir(parents=True)
+    save_configuration(arguments.out / "config.yaml", arguments)
+    with pytest.raises(
+        ConfigError, match=r"metrics\.csv cannot be written .*if it is a folder, move it away"
+    ):
+        report(arguments)
+
+
 def test_resume_refuses_another_experiment(tiny):
     report(tiny(epochs=1))
     with pytest.raises(ConfigError, match=r"learning_rate is 0.5, but the run in .* was started with 0.01"):
