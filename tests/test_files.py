@@ -28,6 +28,9 @@ def test_what_is_no_json_object_reads_as_none(tmp_path: Path, content: bytes):
     assert read_json(tmp_path / "absent.json") is None
     assert read_json(tmp_path) is None
     assert read_json(tmp_path / "result.json" / "below.json") is None
+    (tmp_path / "loop").symlink_to("loop")
+    assert read_json(tmp_path / "loop") is None
+    assert read_json(tmp_path / "loop" / "below.json") is None
 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path):

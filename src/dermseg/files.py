@@ -1,5 +1,6 @@
 """Files that are either complete or absent: written beside their destination, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -67,6 +68,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return None  # a link that leads to itself
     return content if isinstance(content, dict) else None
 
 

@@ -65,6 +65,22 @@ def test_the_encodings_in_which_programs_save_tables(tmp_path, encoding, end):
     assert members(find_groups(tmp_path, NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
 
 
+@pytest.mark.parametrize(
+    "above", ["sep=;\n", "SEP=;\r\n", "\n", " \n\n", "# of the archive, 2024\n#\n", "\nsep=;\n# a\n"]
+)
+def test_what_programs_write_above_a_table_is_passed_over(tmp_path, above):
+    path = table(tmp_path / "t.csv", f"{above}image_id;lesion_id\nISIC_0000001;1\nISIC_0000002;1\n")
+    assert members(find_groups(tmp_path, NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
+    table(path, f"{above}image_id;lesion_id\nISIC_0000001\n")
+    with pytest.raises(DataError, match=rf"line {above.count(chr(10)) + 2} has 1 of 2 values"):
+        read_groups(path, NAMES)
+
+
+def test_a_column_may_be_named_by_the_sign_of_a_comment(tmp_path):
+    table(tmp_path / "t.csv", "#,image_id,lesion_id\n1,ISIC_0000001,1\n2,ISIC_0000002,1\n")
+    assert members(find_groups(tmp_path, NAMES)) == [("ISIC_0000001", "ISIC_0000002")]
+
+
 def test_tables_lie_in_the_data_folder_or_beside_it(tmp_path):
     data = tmp_path / "images"
     data.mkdir()

@@ -38,6 +38,20 @@ def png(width: int, height: int, bits: int, colour: int, pixels: bytes) -> bytes
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in parts)
 
 
+def tiff(values: list[int], bits: int, photometric: int, sample_format: int = 1) -> bytes:
+    """A TIFF of one row of greys written by hand: of a kind that Pillow does not write."""
+    digits = "".join(f"{value:0{bits}b}" for value in values)
+    pixels = bytes(int(digits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(digits), 8))
+    if bits > 12:
+        pixels = b"".join(value.to_bytes(bits // 8, "little") for value in values)
+    tags = {256: len(values), 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1}
+    tags |= {279: len(pixels), 339: sample_format}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = 8 + len(pixels) + len(pixels) % 2
+    body = pixels.ljust(start - 8, b"\0") + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return struct.pack("<2sHI", b"II", 42, start) + body
+
+
 class TestReadImage:
     def test_rgb_png_is_exact(self, tmp_path):
         np.testing.assert_array_equal(read_image(saved(Image.fromarray(RGB), tmp_path / "a.png")), RGB)
@@ -76,6 +90,23 @@ class TestReadImage:
         row = b"\0" + struct.pack(">6H", 0, 257 * 7, 65535, 257 * 200, 257, 0)
         (tmp_path / "a.png").write_bytes(png(2, 1, bits=16, colour=2, pixels=row))
         assert read_image(tmp_path / "a.png").tolist() == [[[0, 7, 255], [200, 1, 0]]]
+
+    def test_12_bit_grey_is_scaled(self, tmp_path):
+        (tmp_path / "a.tif").write_bytes(tiff([0, 2048, 4095, 1024], bits=12, photometric=1))
+        assert read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 128, 255, 64]
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_size])
+    @pytest.mark.parametrize(("bits", "sample_format"), [(16, 1), (32, 3)])
+    def test_white_as_zero_is_turned_over_or_refused_and_never_read_inverted(
+        self, tmp_path, read, bits, sample_format
+    ):
+        (tmp_path / "a.tif").write_bytes(tiff([0, 255], bits=8, photometric=0))
+        assert read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [255, 0]
+        (tmp_path / "a.tif").write_bytes(tiff([0, 65535], bits, 0, sample_format))
+        with pytest.raises(
+            DataError, match=r"a\.tif is a TIFF of more than 8 bits in which 0 is white; export"
+        ):
+            read(tmp_path / "a.tif")
 
     def test_cmyk_jpeg(self, tmp_path):
         path = saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), tmp_path / "a.jpg", quality=95)
@@ -122,12 +153,12 @@ class TestReadImage:
         with Image.open(path) as image:
             np.testing.assert_array_equal(read_image(path), np.asarray(ImageOps.exif_transpose(image)))
 
-    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
     @pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
-    def test_damaged_exif_leaves_the_pixels_readable(self, tmp_path, exif):
+    def test_damaged_exif_leaves_the_pixels_readable(self, tmp_path, exif, recwarn):
         path = saved(Image.new("RGB", (8, 4), "red"), tmp_path / "a.jpg", exif=exif)
         assert read_image(path).shape == (4, 8, 3)
         assert read_size(path) == (4, 8)
+        assert not recwarn.list
 
     def test_upper_case_ending_and_arabic_name(self, tmp_path):
         path = saved(Image.fromarray(RGB), tmp_path / "آفة جلدية.PNG")
@@ -189,6 +220,14 @@ class TestUnusableFiles:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(DataError, match=rf"cut\.{suffix}.*(again|export)"):
             read(path)
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_size])
+    def test_pillow_says_nothing_of_its_own_about_a_cut_tiff(self, tmp_path, read, recwarn):
+        path = saved(Image.fromarray(RGB), tmp_path / "cut.tif")
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(DataError, match=r"cut\.tif is not an image"):
+            read(path)
+        assert not recwarn.list
 
 
 class TestReadMask:

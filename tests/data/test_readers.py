@@ -191,6 +191,25 @@ class TestProblems:
         assert "no mask" in found["x.png"]
         assert "no image" in found["y_lesion.png"]
 
+    def test_a_folder_beside_the_one_that_is_read(self, folder):
+        draw(folder / "IMG" / "c.png")
+        draw(folder / "Labels" / "a.png", mode="L")
+        (folder / "gt").mkdir()
+        (folder / "image").symlink_to("images")
+        found = problems(folder)
+        assert found == {
+            "IMG": "is passed over, since images is read; move its files there, or rename it",
+            "Labels": "is passed over, since masks is read; move its files there, or rename it",
+        }
+
+    def test_two_folders_whose_names_differ_in_case_alone(self, folder):
+        draw(folder / "IMAGES" / "c.png")
+        if (folder / "images" / "c.png").exists():
+            pytest.skip("the file system takes them for one")
+        assert problems(folder) == {
+            "IMAGES": "is passed over, since images is read; move its files there, or rename it"
+        }
+
     def test_duplicates_are_all_left_out(self, folder):
         for name in ("x.png", "x.jpg"):
             draw(folder / "images" / name)

@@ -96,7 +96,7 @@ def test_every_entry_of_vm_unet_finds_its_place():
 @pytest.mark.parametrize(
     "wrapper", [None, "model", "state_dict", "model_state_dict", "network_weights", "net"]
 )
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
 def test_wrappers_of_training_scripts_are_taken_off(wrapper, prefix):
     model = create_model("vm_unet", **SMALL)
     weights = vm_unet()
@@ -279,6 +279,9 @@ def test_names_of_training_on_several_devices_are_kept_in_messages_and_report():
         "module.total_ops": torch.ones(1)
     }
     assert load_released(model, parallel).skipped == ("module.total_ops",)
+    assert load_released(model, {f"_orig_mod.{key}": value for key, value in parallel.items()}).skipped
+    compiled_part = {key.replace(".", "._orig_mod.", 1): value for key, value in weights.items()}
+    assert set(load_released(model, compiled_part).loaded) == set(model.state_dict())
     key = next(iter(weights))
     with pytest.raises(CheckpointError, match=rf"twice, as module\.{re.escape(key)} and {re.escape(key)}"):
         load_released(model, parallel | {key: weights[key]})

@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from dermseg.training.history import Epoch, History
 
 
@@ -36,3 +38,11 @@ def test_csv_keeps_every_digit():
 def test_state_round_trip():
     original = history(0.1, 0.2)
     assert History.from_state(original.state()) == original
+
+
+@pytest.mark.parametrize(("name", "value"), [("val_dice", "0.5"), ("epoch", None), ("seconds", "1")])
+def test_what_is_no_number_is_no_curve(name, value):
+    state = history(0.1, 0.2).state()
+    (state if name == "seconds" else state["epochs"][1])[name] = value
+    with pytest.raises(TypeError, match="no number"):
+        History.from_state(state)

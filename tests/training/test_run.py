@@ -285,6 +285,50 @@ def test_damaged_checkpoints_are_named_before_anything_is_trained(tiny, no_pictu
     assert (tiny().out / "metrics.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda c: c["state_dict"].popitem(), "does not hold the weights of this run's network"),
+        (
+            lambda c: c["state_dict"].update(dict.fromkeys(c["state_dict"], torch.ones(7))),
+            "does not hold the weights of this run's network",
+        ),
+        (lambda c: c.update(state_dict=[1]), "does not hold the weights of this run's network"),
+        (lambda c: c.pop("optimizer_states"), "cannot be continued from .*"),
+        (lambda c: c["optimizer_states"][0]["param_groups"].pop(), "cannot be continued from .*groups.*"),
+        (lambda c: c.pop("pytorch-lightning_version"), "cannot be continued from .*"),
+    ],
+    ids=["lacks a weight", "other shapes", "no weights", "no optimizer", "groups", "no version"],
+)
+def test_a_checkpoint_of_another_run_is_named_before_anything_is_trained(
+    tiny, no_pictures, monkeypatch, spoil, message
+):
+    report(tiny(epochs=2, time_budget=1e-9))
+    last = tiny().out / "checkpoints" / "last.ckpt"
+    spoil(checkpoint := torch.load(last, weights_only=True))
+    torch.save(checkpoint, last)
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationTask, "training_step", _raise_killed)
+        with pytest.raises(
+            CheckpointError, match=rf"last\.ckpt {message}; restore it, or delete it: the run"
+        ):
+            report(tiny(epochs=2, resume=True))
+    last.unlink()
+    result, _ = report(tiny(epochs=2, resume=True))
+    assert result.complete
+
+
+def test_errors_of_training_are_not_blamed_on_the_checkpoint(tiny, no_pictures, monkeypatch):
+    report(tiny(epochs=2, time_budget=1e-9))
+
+    def fail(*_):
+        raise ValueError("of a layer")
+
+    monkeypatch.setattr(SegmentationTask, "training_step", fail)
+    with pytest.raises(ValueError, match="of a layer"):
+        report(tiny(epochs=2, resume=True))
+
+
 def test_resuming_a_finished_run_says_so(tiny):
     report(tiny(epochs=1))
     before = (tiny().out / "model.safetensors").stat().st_mtime_ns
@@ -310,6 +354,16 @@ def test_an_occupied_folder_is_refused_with_a_remedy(tiny):
     report(tiny(epochs=1))
     with pytest.raises(ConfigError, match=r"not empty; continue it with --resume .*run, or name another"):
         report(tiny(epochs=1))
+
+
+def test_a_curve_that_cannot_be_written_is_named_with_a_remedy(tiny):
+    arguments = tiny(resume=True)
+    (arguments.out / "metrics.csv").mkdir(parents=True)
+    save_configuration(arguments.out / "config.yaml", arguments)
+    with pytest.raises(
+        ConfigError, match=r"metrics\.csv cannot be written .*if it is a folder, move it away"
+    ):
+        report(arguments)
 
 
 def test_resume_refuses_another_experiment(tiny):

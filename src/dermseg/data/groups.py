@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ GROUP_COLUMNS = ("lesion_id", "patient_id")
 
 _UNKNOWN = frozenset({"", "-", "?", "na", "n/a", "nan", "none", "null", "unknown"})
 _DELIMITERS = (",", ";", "\t")
+_ABOVE = re.compile(r"(?:[ \t]*|#.*|sep=.)\n", re.IGNORECASE)
+"""A line above a table: empty, a comment, or what tells Excel the delimiter."""
 _LARGEST_FILE = 200_000_000
 _LARGEST_SHARE = 0.5
 """Share of the images in one group from which the table must be wrong."""
@@ -39,7 +42,8 @@ def read_groups(path: Path, identifiers: Iterable[str]) -> list[Group]:
 
     Args:
         path: Table (CSV, with commas, semicolons or tabs) with a column of `IMAGE_COLUMNS` and one or both of
-            `GROUP_COLUMNS`. Images may be named with or without the ending of their file.
+            `GROUP_COLUMNS`. Above it may be comments (#), empty lines and Excel's `sep=;`. Images may be
+            named with or without the ending of their file.
         identifiers: The images that matter; others in the table are left out.
 
     Returns:
@@ -51,7 +55,7 @@ def read_groups(path: Path, identifiers: Iterable[str]) -> list[Group]:
     """
     known = set(identifiers)
     rows = iter(_rows(path))
-    header = next(rows)
+    _, header = next(rows)
     image_column = next((name for name in IMAGE_COLUMNS if name in header), None)
     group_columns = [name for name in GROUP_COLUMNS if name in header]
     if image_column is None or not group_columns:
@@ -62,7 +66,7 @@ def read_groups(path: Path, identifiers: Iterable[str]) -> list[Group]:
         )
     members: dict[tuple[str, str], set[str]] = defaultdict(set)
     named = 0
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         if len(row) < len(header):
             raise DataError(
                 f"{path} is damaged: line {number} has {len(row)} of {len(header)} values; mend or fetch it."
@@ -170,34 +174,34 @@ def _is_about(path: Path, known: set[str]) -> bool:
     """Whether a table has the columns and names one of the images."""
     try:
         with path.open("rb") as file:
-            header = _header(_text(file.read(1 << 16), errors="replace").readline())
+            header = _header(_lines(_text(file.read(1 << 16), errors="replace").read())[1])
         if not (set(IMAGE_COLUMNS) & set(header) and set(GROUP_COLUMNS) & set(header)):
             return False
     except OSError:
         return False
     rows = iter(_rows(path))
-    header = next(rows)
+    _, header = next(rows)
     place = next(header.index(name) for name in IMAGE_COLUMNS if name in header)
-    return any(len(row) > place and _identifier(row[place], known) for row in rows)
+    return any(len(row) > place and _identifier(row[place], known) for _, row in rows)
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    """Read the header, in lower case, and the rows that are not empty."""
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read the header, in lower case, and the rows that are not empty, each with the number of its line."""
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise DataError(f"{path} is too large for a table of images; give the CSV file of the metadata.")
         text = _text(path.read_bytes()).read()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8.") from error
-    first, _, _ = text.partition("\n")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first))
     try:
+        above, first, table = _lines(text)
+        reader = csv.reader(io.StringIO(table, newline=""), delimiter=_delimiter(first))
         header = _header(first)
         if len(set(header)) != len(header):
             raise DataError(f"{path} has several columns of one name: {listing(header)}; rename or drop one.")
-        yield header
+        yield above + 1, header
         next(reader)
-        yield from (row for row in reader if row)
+        yield from ((above + reader.line_num, row) for row in reader if row)
     except (csv.Error, StopIteration) as error:
         raise DataError(f"{path} is no table ({error}); save it as CSV.") from error
 
@@ -206,6 +210,16 @@ def _text(content: bytes, errors: str = "strict") -> io.TextIOWrapper:
     """Open a table in UTF-8, or in UTF-16, in which programs for Windows save some."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return io.TextIOWrapper(io.BytesIO(content), "utf-16" if wide else "utf-8-sig", errors)
+
+
+def _lines(text: str) -> tuple[int, str, str]:
+    """Return how many lines are above a table, its first line, and the table."""
+    above = start = 0
+    # A comment may be a heading too, where the column of numbers is named #.
+    while (found := _ABOVE.match(text, start)) and not set(IMAGE_COLUMNS) & set(_header(found[0])):
+        above, start = above + 1, found.end()
+    table = text[start:]
+    return above, table.partition("\n")[0], table
 
 
 def _header(line: str) -> list[str]:

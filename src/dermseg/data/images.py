@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dermseg.data.geometry import Geometry, place
-from dermseg.data.opening import opened, upright, upright_size
+from dermseg.data.opening import opened, tiff_tag, upright, upright_size
 from dermseg.errors import DataError
 
 MAX_MIDDLE_GREY = 0.05
@@ -17,14 +17,19 @@ MAX_MIDDLE_GREY = 0.05
 MIN_CONTRAST = 64
 """Smallest distance, in grey levels, between the darkest and the lightest of a mask of many levels."""
 
+_BITS = 258
+"""Tag of a TIFF: bits of each channel."""
+_TWELVE_BITS = (12,)
+"""Of some grey TIFF; Pillow reads them into 16 as they are."""
+
 
 def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Read an image as 8-bit RGB, turned upright by its EXIF orientation.
 
     Palettes and CMYK are converted, transparency is dropped (the colours below it are kept), grey is
-    repeated over the channels, 16-bit values are scaled by 1/257, floating-point values in [0, 1] by 255.
-    Grey of more than 8 bits that holds no value above 255 is refused: scaled, it would be black. Of a file
-    with several frames the first is read.
+    repeated over the channels, 16-bit values are scaled by 1/257, 12-bit ones of a TIFF by 255/4095,
+    floating-point values in [0, 1] by 255. Grey of more than 8 bits that holds no value above 255 is refused:
+    scaled, it would be black. Of a file with several frames the first is read.
 
     Args:
         path: A file of any format in `dermseg.data.opening.IMAGE_SUFFIXES`.
@@ -152,7 +157,8 @@ def _colours(image: Image.Image, path: Path) -> Image.Image:
     """Turn an opened image upright and make it 8-bit RGB."""
     turned = upright(image)
     if turned.mode.startswith(("I", "F")):
-        turned = Image.fromarray(_eight_bits(np.asarray(turned), path))
+        deepest = 4095 if tiff_tag(image, _BITS) == _TWELVE_BITS else 65535
+        turned = Image.fromarray(_eight_bits(np.asarray(turned), deepest, path))
     return _rgb(turned)
 
 
@@ -164,9 +170,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bits(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Scale grey values of 16 bits, or floating-point ones in [0, 1], to 8 bits."""
-    full = 1.0 if values.dtype.kind == "f" else 65535.0
+def _eight_bits(values: NDArray[Any], deepest: int, path: Path) -> NDArray[np.uint8]:
+    """Scale grey values up to the deepest, or floating-point ones in [0, 1], to 8 bits."""
+    full = 1.0 if values.dtype.kind == "f" else float(deepest)
     if not (values.min() >= 0 and values.max() <= full):
         raise DataError(
             f"{path} holds values from {values.min():g} to {values.max():g}, expected 0 to {full:g}; "

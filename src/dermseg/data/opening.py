@@ -22,6 +22,8 @@ UNREAD_SUFFIXES = frozenset({".dcm", ".dicom", ".heic", ".heif"})
 MAX_PIXELS = 178_956_970
 """Larger images are refused (Pillow's own limit): a tiny file can unpack to more memory than there is."""
 
+_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,8 +48,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         path: A file of any format in `IMAGE_SUFFIXES`, whatever its name.
 
     Raises:
-        DataError: The file is missing, unreadable, damaged, too large or of another format; the message names
-            it and says what to do.
+        DataError: The file is missing, unreadable, damaged, too large, of another format or a TIFF whose
+            values are not certain; the message names it and says what to do.
     """
     try:
         if path.is_dir():
@@ -58,13 +60,18 @@ def opened(path: Path) -> Iterator[Image.Image]:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); fetch or export the file again.")
         with warnings.catch_warnings():
-            # Pillow warns from half the size on.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=_formats())
-        with image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            yield image
+            # Pillow warns from half the size on, and of damage, with a line of its own code.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            with Image.open(path, formats=_formats()) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                if tiff_tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode not in {"1", "L"}:
+                    # Pillow turns greys of 8 bits and less over, and these not.
+                    raise DataError(
+                        f"{path} is a TIFF of more than 8 bits in which 0 is white; export it as PNG, or "
+                        "with 0 for black."
+                    )
+                yield image
     except (DataError, MemoryError):
         raise
     except PermissionError as error:
@@ -78,6 +85,12 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:
         # Format parsers trip over hostile bytes with any exception there is (struct, zlib, index, ...).
         raise DataError(f"{path} cannot be read ({error}); fetch or export the file again.") from error
+
+
+def tiff_tag(image: Image.Image, number: int) -> object:
+    """Return the value of a tag of an opened TIFF; None where there is none, or of another format."""
+    value: object = getattr(image, "tag_v2", {}).get(number)
+    return value
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """Readers of data set folders: ISIC 2016 to 2018, HAM10000, PH2, and any folders with images and masks."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -185,7 +186,19 @@ def _read_images_and_masks(path: Path) -> Collection:
     images, masks = _subfolder(path, IMAGE_FOLDERS), _subfolder(path, MASK_FOLDERS)
     if images is None or masks is None:
         raise DataError(f"{path} needs the sub-folders images and masks. {_found(path)}")
-    return read_folders(images, masks, name=path.resolve().name)
+    collection = read_folders(images, masks, name=path.resolve().name)
+    passed = [*_passed_over(path, IMAGE_FOLDERS, images), *_passed_over(path, MASK_FOLDERS, masks)]
+    return replace(collection, problems=(*passed, *collection.problems))
+
+
+def _passed_over(path: Path, names: tuple[str, ...], taken: Path) -> Iterator[Problem]:
+    """Name the sub-folders with images that could have been taken too."""
+    for folder in _visible(path):
+        named = folder.name.lower() in names and folder.is_dir() and not folder.samefile(taken)
+        if named and image_files(folder):
+            yield Problem(
+                folder, f"is passed over, since {taken.name} is read; move its files there, or rename it"
+            )
 
 
 _READERS: dict[str, Callable[[Path], Collection]] = {

@@ -19,8 +19,8 @@ DEAD = r"(?:.*\.)?total_(?:ops|params)"
 COUNTERS = ".num_batches_tracked"
 """End of the names of batch counters, which old checkpoints lack and evaluation ignores."""
 
-DISTRIBUTED: Table = ((r"^module\.", ""),)
-"""Takes off what training on several devices puts before every name."""
+DISTRIBUTED: Table = ((r"(?:^|(?<=\.))_orig_mod\.", ""), (r"^module\.", ""))
+"""Takes off what compiling a network or a part of it, and training on several devices, put before names."""
 
 
 def unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def divided(released: dict[str, Tensor], dead: str) -> tuple[dict[str, Tensor], 
     Raises:
         CheckpointError: If a weight is not dense, or holds anything but finite floating-point numbers.
     """
-    skipped = tuple(key for key in released if re.fullmatch(rf"(?:module\.)?(?:{dead})", key))
+    skipped = tuple(key for key in released if re.fullmatch(dead, rename(key, DISTRIBUTED)))
     live = {key: value for key, value in released.items() if key not in skipped}
     for key, value in live.items():
         fault = _fault(key, value)

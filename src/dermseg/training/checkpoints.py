@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from torch import nn
 from typing_extensions import override
 
 from dermseg.errors import CheckpointError
@@ -14,6 +15,9 @@ from dermseg.training.history import History
 
 HISTORY = "dermseg_history"
 """Key of the curve in a checkpoint."""
+
+REMEDY = "restore it, or delete it: the run then goes on from the other checkpoint, or else begins afresh"
+"""What to do about a checkpoint that cannot be continued from."""
 
 
 class Newest(NamedTuple):
@@ -67,6 +71,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         first_line = str(error).strip().split("\n")[0]
         reason = shorten(first_line, 120, placeholder=" ...") or type(error).__name__
         raise CheckpointError(f"{path} is damaged or is no training checkpoint ({reason})") from error
+    return checkpoint
+
+
+def load_weights(path: Path, task: nn.Module) -> dict[str, Any]:
+    """Put the weights of a training checkpoint into the task of its run, and return all its content.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of another network.
+    """
+    checkpoint = read_checkpoint(path)
+    # Where weights are averaged, those that training goes on with lie beside the average.
+    beside = [checkpoint["current_model_state"]] if "current_model_state" in checkpoint else []
+    try:
+        for weights in (*beside, checkpoint["state_dict"]):
+            task.load_state_dict(weights)
+    except (LookupError, AttributeError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not hold the weights of this run's network") from error
     return checkpoint
 
 

@@ -11,10 +11,10 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from dermseg.devices import resolve_device
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.averaging import RunningAverage
-from dermseg.training.checkpoints import AtomicCheckpointIO
+from dermseg.training.checkpoints import REMEDY, AtomicCheckpointIO
 from dermseg.training.feedback_task import Numbered
 from dermseg.training.folder import RunFolder
 from dermseg.training.loaders import Pairs, train_loader, validation_loader
@@ -47,6 +47,7 @@ def fit(
         The record of all epochs of the run.
 
     Raises:
+        CheckpointError: The checkpoint to continue from lacks a part.
         KeyboardInterrupt: The user stopped the run; every finished epoch is kept.
     """
     a = arguments
@@ -61,7 +62,7 @@ def fit(
     pairs: Pairs = Numbered(images.train) if a.mask_feedback else images.train
     with _quiet():
         trainer = _trainer(a, callbacks, run, world)
-        with _interruptible(trainer):
+        with _interruptible(trainer), _restoring(run, record):
             trainer.fit(
                 task,
                 train_loader(
@@ -122,6 +123,18 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _restoring(run: RunFolder, record: EpochRecord) -> Iterator[None]:
+    """Blame the checkpoint for what Lightning trips over before it trains, unless that is the device's."""
+    try:
+        yield
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        if run.checkpoint is None or record.started:
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{run.checkpoint} cannot be continued from ({reason}); {REMEDY}") from error
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def open_run(arguments: TrainArguments) -> Iterator[RunFolder]:
 
     Raises:
         ConfigError: The folder holds something and `resume` is off, the run in it was started with other
-            arguments, or another process is training there.
+            arguments, another process is training there, or it cannot be written to.
         CheckpointError: The folder's checkpoints are damaged.
     """
     path = arguments.out or Path("runs") / f"{arguments.model}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -86,7 +86,13 @@ def _standing(path: Path, arguments: TrainArguments) -> RunFolder:
     newest = newest_checkpoint(path / "checkpoints")
     checkpoint, history, notice = newest or (None, History(), "")
     # A kill may have come between the checkpoint and this file.
-    write_text(path / "metrics.csv", history.csv())
+    try:
+        write_text(path / "metrics.csv", history.csv())
+    except OSError as error:
+        raise ConfigError(
+            f"{path / 'metrics.csv'} cannot be written ({error.strerror or error}); if it is a folder, move "
+            f"it away, or else free space or change the permissions of {path}"
+        ) from error
     return RunFolder(path, checkpoint, history, notice)
 
 

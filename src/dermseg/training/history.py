@@ -1,6 +1,7 @@
 """The curve of a run: one row of numbers per epoch."""
 
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 Keep: TypeAlias = Literal["best", "last"]
@@ -65,5 +66,14 @@ class History:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "History":
-        """Restore what `state` returned."""
-        return cls([Epoch(**row) for row in state["epochs"]], state["seconds"])
+        """Restore what `state` returned.
+
+        Raises:
+            KeyError: It lacks a part.
+            TypeError: It holds something else, or what is no number.
+        """
+        epochs, seconds = [Epoch(**row) for row in state["epochs"]], state["seconds"]
+        for value in (seconds, *chain.from_iterable(asdict(row).values() for row in epochs)):
+            if not isinstance(value, int | float):
+                raise TypeError(f"{value!r} is no number of a curve")
+        return cls(epochs, seconds)

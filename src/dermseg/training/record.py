@@ -33,12 +33,15 @@ class EpochRecord(pl.Callback):
         self.arguments = arguments
         self.history = history
         self.out_of_time = False
+        self.started = False
+        """Whether everything is restored and training has begun."""
         self._seconds_before = history.seconds
         self._start = time.monotonic()
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock and the events, in which epochs that a kill threw away are hidden."""
+        self.started = True
         self._start = time.monotonic()
         if trainer.is_global_zero:
             self._events = SummaryWriter(

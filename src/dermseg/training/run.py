@@ -10,11 +10,11 @@ from rich.console import Console
 
 from dermseg.console import say
 from dermseg.devices import resolve_device
-from dermseg.errors import ConfigError
+from dermseg.errors import CheckpointError, ConfigError
 from dermseg.models.base import SegmentationModel
 from dermseg.training.arguments import TrainArguments
 from dermseg.training.best import secure_best
-from dermseg.training.checkpoints import newest_checkpoint
+from dermseg.training.checkpoints import REMEDY, load_weights, newest_checkpoint
 from dermseg.training.feedback_task import FeedbackTask
 from dermseg.training.fit import fit
 from dermseg.training.folder import RunFolder, begin_run, has_begun, open_run
@@ -64,7 +64,7 @@ def train(arguments: TrainArguments, console: Console | None = None) -> TrainRes
     Raises:
         ConfigError: An argument is wrong, or the folder belongs to another run.
         DataError: The data cannot be used.
-        CheckpointError: The checkpoints to resume from are damaged.
+        CheckpointError: The checkpoints to resume from are damaged, or of another run.
         KeyboardInterrupt: The user stopped the run; it can be resumed.
     """
     console = console or Console()
@@ -111,7 +111,7 @@ def _train(
     if complete and results_are_written(run.path, run.history):
         say(console, f"The run in {run.path} is finished; there is nothing to resume.")
         return TrainResult(run.path, run.history, True)
-    _check_checkpoints(arguments, run, console)
+    _check_checkpoints(arguments, task, run, console)
     images = load_images(arguments, run.path / "split.json", console)
     if arguments.weights is not None and not has_begun(run):
         # Before the configuration, with which the run has begun.
@@ -139,11 +139,18 @@ def _train(
     return TrainResult(run.path, history, complete)
 
 
-def _check_checkpoints(arguments: TrainArguments, run: RunFolder, console: Console) -> None:
-    """Say what of them is damaged, and end now where the weights to keep are lost."""
+def _check_checkpoints(
+    arguments: TrainArguments, task: SegmentationTask, run: RunFolder, console: Console
+) -> None:
+    """Say what of them is damaged, and end now where weights are another network's, or those to keep lost."""
     notices = [run.notice]
-    if arguments.keep == "best" and run.checkpoint is not None:
-        notices.append(secure_best(run.checkpoint, run.history))
+    if run.checkpoint is not None:
+        try:
+            load_weights(run.checkpoint, task)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {REMEDY}") from error
+        if arguments.keep == "best":
+            notices.append(secure_best(run.checkpoint, run.history, task))
     for notice in filter(None, notices):
         say(console, f"warning: {notice}")
 
