@@ -18,7 +18,10 @@ from dermseg.models.base import SegmentationModel, check_threshold
 
 
 class Predictor:
-    """Outlines lesions with one network; the same image always gets the same result.
+    """Outlines lesions with one network; the same image gets the same result, whatever was outlined before.
+
+    Several Python threads may share a predictor. With another number of PyTorch's threads, sums are added up
+    in another order, and probabilities differ by rounding.
 
     The image comes into the square as the training images did, by the function that prepared them. The
     logits of that part are brought back to the image's own size bilinearly, and only then turned into
