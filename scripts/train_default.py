@@ -13,7 +13,7 @@ where they stopped, the stages from `fit` on, minutes each, begin again. The sta
 - holdout: the same on the train side of the frozen split `isic2018-2094`;
 - final: the same on all pairs but 168, which choose the epoch of its first part; `default` is this one;
 - fit: size, temperature, threshold and expected Dice, on images that were not learned from;
-- evaluate: scores on the test side, or out of fold (each under the threshold that the others chose), and on PH2;
+- evaluate: scores on the test side, or out of fold (under the threshold that the others chose), and on PH2;
 - effects: Dice under graded changes;
 - latency: of PyTorch and ONNX Runtime;
 - compare: ours and the peer on the same images, paired, on the folds that both have;
