@@ -14,7 +14,7 @@ from dermseg.models.weights import load_model, read_notes
 from dermseg.weights import card_file, shipped, weight_file
 
 MEBIBYTES = {"default": 16, "tiny": 1}
-DICE = {"default": 0.8865, "tiny": 0.8585}
+DICE = {"default": 0.8865, "tiny": 0.8754}
 """Of six drawn lesions, by the weights as published: no release may outline with them otherwise."""
 ALL = pytest.mark.parametrize("name", sorted(shipped()))
 
