@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dermseg.data.splits import load_split
-from dermseg.errors import CheckpointError, ConfigError, DataError
+from dermseg.errors import ConfigError, DataError
 from dermseg.models.weights import HEADER, load_model
 from dermseg.training.command import parse
 from dermseg.training.configuration import save_configuration
@@ -260,73 +260,6 @@ def test_results_that_are_missing_are_written_on_resume(tiny):
         assert "nothing to resume" not in text
         assert all((result.folder / name).is_file() for name in lost)
         assert result.weights.read_bytes() == weights
-
-
-def test_damaged_checkpoints_are_named_before_anything_is_trained(tiny, no_pictures, monkeypatch, recwarn):
-    measured = EpochRecord._row
-    monkeypatch.setattr(  # the first epoch is the best
-        EpochRecord,
-        "_row",
-        lambda record, trainer: replace(row := measured(record, trainer), val_dice=1 / row.epoch),
-    )
-    report(tiny(epochs=4, time_budget=1e-9))
-    best = tiny().out / "checkpoints" / "best.ckpt"
-    best.write_bytes(b"rubbish")
-    _, text = report(tiny(epochs=4, time_budget=1e-9, resume=True))
-    assert f"warning: {best} is damaged" in text
-    assert "last.ckpt, which is of the best epoch too, takes its place\n" in text
-    assert [str(warning.message) for warning in recwarn] == []
-    best.write_bytes(b"rubbish")
-    (tiny().out / "summary.json").unlink()
-    with pytest.raises(
-        CheckpointError, match=r"best\.ckpt is damaged .*the best of 2; restore it, or delete"
-    ):
-        report(tiny(epochs=4, resume=True))
-    assert (tiny().out / "metrics.csv").read_text().count("\n") == 3
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda c: c["state_dict"].popitem(), "does not hold the weights of this run's network"),
-        (
-            lambda c: c["state_dict"].update(dict.fromkeys(c["state_dict"], torch.ones(7))),
-            "does not hold the weights of this run's network",
-        ),
-        (lambda c: c.update(state_dict=[1]), "does not hold the weights of this run's network"),
-        (lambda c: c.pop("optimizer_states"), "cannot be continued from .*"),
-        (lambda c: c["optimizer_states"][0]["param_groups"].pop(), "cannot be continued from .*groups.*"),
-        (lambda c: c.pop("pytorch-lightning_version"), "cannot be continued from .*"),
-    ],
-    ids=["lacks a weight", "other shapes", "no weights", "no optimizer", "groups", "no version"],
-)
-def test_a_checkpoint_of_another_run_is_named_before_anything_is_trained(
-    tiny, no_pictures, monkeypatch, spoil, message
-):
-    report(tiny(epochs=2, time_budget=1e-9))
-    last = tiny().out / "checkpoints" / "last.ckpt"
-    spoil(checkpoint := torch.load(last, weights_only=True))
-    torch.save(checkpoint, last)
-    with monkeypatch.context() as patch:
-        patch.setattr(SegmentationTask, "training_step", _raise_killed)
-        with pytest.raises(
-            CheckpointError, match=rf"last\.ckpt {message}; restore it, or delete it: the run"
-        ):
-            report(tiny(epochs=2, resume=True))
-    last.unlink()
-    result, _ = report(tiny(epochs=2, resume=True))
-    assert result.complete
-
-
-def test_errors_of_training_are_not_blamed_on_the_checkpoint(tiny, no_pictures, monkeypatch):
-    report(tiny(epochs=2, time_budget=1e-9))
-
-    def fail(*_):
-        raise ValueError("of a layer")
-
-    monkeypatch.setattr(SegmentationTask, "training_step", fail)
-    with pytest.raises(ValueError, match="of a layer"):
-        report(tiny(epochs=2, resume=True))
 
 
 def test_resuming_a_finished_run_says_so(tiny):
